@@ -1,0 +1,96 @@
+"""Exact evaluation: every video once, whatever the number of ranks, workers or videos per batch."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torchmetrics.functional.classification import multiclass_stat_scores
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a model says of N videos.
+
+    Attributes:
+        index: (N,) int64, of the video in its split, ascending.
+        label: (N,) int64.
+        scores: (N, K) float32, the softmax averaged over the video's views.
+        clips_right: (N,) int64, how many of the video's views have the right answer.
+        views: V, clips per video.
+    """
+
+    index: Tensor
+    label: Tensor
+    scores: Tensor
+    clips_right: Tensor
+    views: int
+
+
+@torch.no_grad()
+def score(model: nn.Module, video: Tensor, label: Tensor, index: Tensor, *, clips: int) -> Scores:
+    """Return the scores of a batch of videos (B, V, C, T, H, W), `clips` clips per forward.
+
+    Every forward has exactly `clips` clips, the last one filled up with copies of its first, so
+    that a video's answer depends neither on how many others follow it nor on their number.
+    """
+    views = video.shape[1]
+    flat = video.flatten(0, 1)  # (B V, C, T, H, W)
+    logits = []
+    for chunk in flat.split(clips):
+        padding = chunk[:1].expand(clips - len(chunk), *chunk.shape[1:])
+        logits.append(model(torch.cat([chunk, padding]))[: len(chunk)])
+    p = torch.cat(logits).double().softmax(dim=-1).unflatten(0, (len(video), views))  # (B, V, K)
+    right = (p.argmax(dim=-1) == label[:, None]).sum(dim=1)
+    return Scores(index.cpu(), label.cpu(), p.mean(dim=1).float().cpu(), right.cpu(), views)
+
+
+def gather(batches: list[Scores], *, expected: int) -> Scores:
+    """Return the scores of all ranks in the order of the videos.
+
+    Raises:
+        RuntimeError: not exactly the `expected` videos were seen, each once.
+    """
+    if dist.is_available() and dist.is_initialized():
+        everyone: list[list[Scores] | None] = [None] * dist.get_world_size()
+        dist.all_gather_object(everyone, batches)
+        batches = [batch for rank in everyone for batch in rank or []]
+    index = torch.cat([batch.index for batch in batches] or [torch.empty(0, dtype=torch.int64)])
+    order = index.argsort()
+    if not torch.equal(index[order], torch.arange(expected)):
+        raise RuntimeError(f"evaluated {len(index)} videos, {len(index.unique())} of {expected}")
+
+    def column(name: str) -> Tensor:
+        return torch.cat([getattr(batch, name) for batch in batches])[order]
+
+    return Scores(
+        index[order],
+        column("label"),
+        column("scores"),
+        column("clips_right"),
+        batches[0].views,
+    )
+
+
+def metrics(scores: Scores) -> dict[str, float]:
+    """Return top-1, top-5, their per-class mean and the clip accuracy, as fractions.
+
+    Computed from counts, in float64. Classes without a video do not enter `mean_class`. With fewer
+    than five classes there is no `top5`.
+    """
+    videos, classes = scores.scores.shape
+
+    def right(k: int) -> Tensor:  # (K, 2): right answers and videos of each class
+        stat = multiclass_stat_scores(scores.scores, scores.label, classes, average=None, top_k=k)
+        return stat[:, [0, 4]].double()
+
+    per_class = right(1)
+    present = per_class[:, 1] > 0
+    found = {
+        "top1": float(per_class[:, 0].sum()) / videos,
+        "mean_class": float((per_class[present, 0] / per_class[present, 1]).mean()),
+        "clip_top1": float(scores.clips_right.sum()) / (videos * scores.views),
+    }
+    if classes >= 5:
+        found["top5"] = float(right(5)[:, 0].sum()) / videos
+    return found

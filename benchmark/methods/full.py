@@ -1,0 +1,64 @@
+"""Full fine-tuning, of the image ViT as it is or with divided space-time attention.
+
+The latter is TimeSformer (Bertasius et al., 2021), https://arxiv.org/abs/2102.05095.
+"""
+
+import copy
+
+import torch
+from einops import rearrange, reduce, repeat
+from timm.models.vision_transformer import Block
+from torch import Tensor, nn
+
+from benchmark.methods._temporal import add_temporal_embedding
+from benchmark.model import VideoViT, blocks
+
+
+class DividedBlock(nn.Module):
+    """A timm block that attends over time, patch by patch, before it attends within the frame.
+
+    As in TimeSformer the class token (any prefix token) takes no part in the attention over time,
+    and there is one per clip: every frame holds a copy, each sees its own frame, and their updates
+    are averaged. Attention over time starts as a copy of attention over space, behind a projection
+    that starts at zero.
+    """
+
+    def __init__(self, block: Block, dim: int, frames: int, prefix: int) -> None:
+        super().__init__()
+        self.block, self.frames, self.prefix = block, frames, prefix
+        self.temporal_norm = copy.deepcopy(block.norm1)
+        self.temporal_attn = copy.deepcopy(block.attn)
+        self.temporal_proj = nn.Linear(dim, dim)
+        nn.init.zeros_(self.temporal_proj.weight)
+        nn.init.zeros_(self.temporal_proj.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map tokens (B T, N, D) to tokens (B T, N, D)."""
+        b, t, p = self.block, self.frames, self.prefix
+        y = rearrange(x[:, p:], "(b t) n d -> (b n) t d", t=t)
+        y = self.temporal_proj(self.temporal_attn(self.temporal_norm(y)))
+        y = rearrange(y, "(b n) t d -> (b t) n d", n=x.shape[1] - p)
+        x = torch.cat([x[:, :p], x[:, p:] + y], dim=1)
+
+        y = b.drop_path1(b.ls1(b.attn(b.norm1(x))))
+        once = reduce(y[:, :p], "(b t) n d -> b n d", "mean", t=t)
+        x = x + torch.cat([repeat(once, "b n d -> (b t) n d", t=t), y[:, p:]], dim=1)
+        x = x + b.drop_path2(b.ls2(b.mlp(b.norm2(x))))
+        return x
+
+
+def full(model: VideoViT, *, temporal: str | None = None) -> None:
+    """Train everything.
+
+    With `temporal="divided"` every block also attends over time, and there is an embedding of time:
+    121,567,120 parameters in ViT-B/16 with 8 frames and a head of 400 classes.
+    """
+    if temporal not in (None, "divided"):
+        raise ValueError(f"temporal is {temporal!r}; there is 'divided', or none")
+    vit = model.vit
+    if temporal == "divided":
+        prefix = vit.num_prefix_tokens
+        add_temporal_embedding(model, skip=prefix)
+        for index, block in blocks(vit):
+            vit.blocks[index] = DividedBlock(block, vit.embed_dim, model.frames, prefix)
+    vit.requires_grad_(True)

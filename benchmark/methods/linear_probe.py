@@ -1,0 +1,7 @@
+"""Linear probing: the frozen ViT as it is, under a trained head. The floor of every table."""
+
+from benchmark.model import VideoViT
+
+
+def linear_probe(model: VideoViT) -> None:
+    """Train nothing but the head."""

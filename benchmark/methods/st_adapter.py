@@ -1,0 +1,107 @@
+"""ST-Adapter (Pan et al., 2022), https://arxiv.org/abs/2206.13559.
+
+The paper puts one adapter before the attention of every block. The authors' released code has it
+before the MLP (Kinetics) or before both (Something-Something): recipes `st_adapter_mlp` and
+`st_adapter_both`. In the last block an adapter before the MLP changes patches after the class token
+has read them for the last time, so it cannot matter to a ViT that reads out its class token.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from einops import rearrange
+from timm.models.vision_transformer import Block
+from torch import Tensor, nn
+
+from benchmark.model import VideoViT, blocks
+
+SITES = ("attn", "mlp")
+
+
+class STAdapter(nn.Module):
+    """A residual bottleneck whose middle is a depthwise convolution over time and space.
+
+    There is no activation. Convolution and biases start at zero: the adapter starts as identity.
+    """
+
+    def __init__(
+        self, dim: int, width: int, kernel: Sequence[int], prefix: int, fold: dict[str, int]
+    ) -> None:
+        super().__init__()
+        self.prefix, self.fold = prefix, fold
+        self.down = nn.Linear(dim, width)
+        padding = tuple(k // 2 for k in kernel)
+        self.conv = nn.Conv3d(width, width, tuple(kernel), padding=padding, groups=width)
+        self.up = nn.Linear(width, dim)
+        for zero in (self.down.bias, self.conv.weight, self.conv.bias, self.up.bias):
+            assert zero is not None
+            nn.init.zeros_(zero)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map tokens (B T, N, D) to tokens (B T, N, D); prefix tokens pass through."""
+        y = self.down(x[:, self.prefix :])
+        y = self.conv(rearrange(y, "(b t) (h w) d -> b d t h w", **self.fold))
+        y = self.up(rearrange(y, "b d t h w -> (b t) (h w) d"))
+        return torch.cat([x[:, : self.prefix], x[:, self.prefix :] + y], dim=1)
+
+
+class STBlock(nn.Module):
+    """A frozen timm block with ST-Adapters before its attention, its MLP, or both."""
+
+    def __init__(self, block: Block, adapters: dict[str, STAdapter]) -> None:
+        super().__init__()
+        self.block = block
+        self.adapt = nn.ModuleDict({site: adapters.get(site, nn.Identity()) for site in SITES})
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map tokens (B T, N, D) to tokens (B T, N, D)."""
+        b = self.block
+        x = self.adapt["attn"](x)
+        x = x + b.drop_path1(b.ls1(b.attn(b.norm1(x))))
+        x = self.adapt["mlp"](x)
+        x = x + b.drop_path2(b.ls2(b.mlp(b.norm2(x))))
+        return x
+
+
+def st_adapter(
+    model: VideoViT,
+    *,
+    width: int = 384,
+    kernel: Sequence[int] = (3, 1, 1),
+    sites: Sequence[str] = ("attn",),
+    layers: int | None = None,
+) -> None:
+    """Train a spatio-temporal adapter at `sites` of the last `layers` blocks (None: of all).
+
+    The frozen final norm moves behind the average over time, as in the authors' code. ViT-B/16,
+    width 384, one adapter per block: 7,110,144 parameters plus the head.
+    """
+    vit = model.vit
+    depth = len(vit.blocks)
+    layers = depth if layers is None else layers
+    if unknown := set(sites) - set(SITES):
+        raise ValueError(f"sites has {sorted(unknown)}; there are {', '.join(SITES)}")
+    if len(kernel) != 3 or any(k % 2 == 0 for k in kernel):
+        raise ValueError(f"kernel is {list(kernel)}; it takes three odd sizes: time, height, width")
+    if not 0 <= layers <= depth:
+        raise ValueError(f"layers is {layers}; this ViT has {depth} blocks")
+    height, width_ = vit.patch_embed.grid_size
+    fold = {"t": model.frames, "h": height, "w": width_}
+
+    def adapter() -> STAdapter:
+        return STAdapter(vit.embed_dim, width, kernel, vit.num_prefix_tokens, fold)
+
+    for index, block in blocks(vit):
+        if index >= depth - layers:
+            vit.blocks[index] = STBlock(block, {site: adapter() for site in sites})
+    _norm_after_time(model)
+
+
+def _norm_after_time(model: VideoViT) -> None:
+    """Move the final norm behind the average over time; attention pooling needs it where it is."""
+    vit = model.vit
+    if vit.attn_pool is not None:
+        return
+    name = "fc_norm" if vit.fc_norm is model.final_norm() else "norm"
+    model.norm = getattr(vit, name)
+    setattr(vit, name, nn.Identity())

@@ -1,0 +1,155 @@
+"""ZeroI2V (Li et al., 2024), https://arxiv.org/abs/2310.01324.
+
+Spatio-temporal dual-headed attention: some heads read their keys and values from another frame.
+And linear adapters, which merge into the frozen layers beside them: no cost at test time.
+"""
+
+import copy
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+
+from benchmark.methods._temporal import add_temporal_embedding
+from benchmark.model import VideoViT, blocks
+
+ADAPTERS = ("qkv", "proj", "fc1", "fc2")
+
+
+class LinearAdapter(nn.Module):
+    """A linear residual bottleneck that starts as identity: x + scale * up(dropout(down(x)))."""
+
+    def __init__(self, dim: int, width: int, scale: float, dropout: float) -> None:
+        super().__init__()
+        self.scale = scale
+        self.down = nn.Linear(dim, width)
+        self.dropout = nn.Dropout(dropout)
+        self.up = nn.Linear(width, dim)
+        nn.init.trunc_normal_(self.down.weight, std=0.02)
+        for zero in (self.down.bias, self.up.weight, self.up.bias):
+            nn.init.zeros_(zero)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map tokens (..., D) to tokens (..., D)."""
+        return x + self.scale * self.up(self.dropout(self.down(x)))
+
+    def matrix(self) -> tuple[Tensor, Tensor]:
+        """Return weight (D, D) and bias (D,) of the one affine map this adapter is, in float32."""
+        down, up = self.down.weight.float(), self.up.weight.float()
+        weight = self.scale * (up @ down) + torch.eye(len(up), device=up.device)
+        return weight, self.scale * (up @ self.down.bias.float() + self.up.bias.float())
+
+
+class Adapted(nn.Module):
+    """A frozen linear layer with a linear adapter before or behind it."""
+
+    def __init__(self, linear: nn.Linear, adapter: LinearAdapter, *, before: bool) -> None:
+        super().__init__()
+        self.linear, self.adapter, self.before = linear, adapter, before
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map tokens (..., inputs) to tokens (..., outputs)."""
+        y: Tensor
+        if self.before:
+            y = self.linear(self.adapter(x))
+        else:
+            y = self.adapter(self.linear(x))
+        return y
+
+    @torch.no_grad()
+    def merge(self) -> nn.Linear:
+        """Return one linear layer that does the same, computed in float32, in the layer's dtype."""
+        merged = copy.deepcopy(self.linear)
+        weight, (a_weight, a_bias) = self.linear.weight.float(), self.adapter.matrix()
+        bias = self.linear.bias
+        old_bias = weight.new_zeros(len(weight)) if bias is None else bias.float()
+        if self.before:
+            new_weight, new_bias = weight @ a_weight, weight @ a_bias + old_bias
+        else:
+            new_weight, new_bias = a_weight @ weight, a_weight @ old_bias + a_bias
+        merged.weight = nn.Parameter(new_weight.to(self.linear.weight.dtype), requires_grad=False)
+        merged.bias = nn.Parameter(new_bias.to(self.linear.weight.dtype), requires_grad=False)
+        return merged
+
+
+class ShiftedQKV(nn.Module):
+    """A fused projection to queries, keys and values, some heads of which look at another frame.
+
+    Head by head, counted from 0 in the order of `shifts`, keys and values (never queries) of frame
+    t + offset stand in for those of frame t; where there is no such frame, its own stay.
+    """
+
+    def __init__(self, qkv: nn.Module, frames: int, heads: int, shifts: Mapping[int, int]) -> None:
+        super().__init__()
+        self.qkv, self.frames, self.heads = qkv, frames, heads
+        self.shifts = dict(shifts)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map tokens (B T, N, D) to queries, keys and values (B T, N, 3 D)."""
+        shape = {"t": self.frames, "h": self.heads, "qkv": 3}
+        y = rearrange(self.qkv(x), "(b t) n (qkv h d) -> b t n qkv h d", **shape)
+        q, kv = y[:, :, :, :1], y[:, :, :, 1:]
+        parts, head = [], 0
+        for offset, count in self.shifts.items():
+            parts.append(_shift(kv[..., head : head + count, :], offset))
+            head += count
+        kv = torch.cat([*parts, kv[..., head:, :]], dim=-2)
+        y = torch.cat([q, kv], dim=3)
+        return rearrange(y, "b t n qkv h d -> (b t) n (qkv h d)")
+
+
+def _shift(x: Tensor, offset: int) -> Tensor:
+    """Return frame t + offset of (B, T, ...) in the place of frame t, or frame t at the border."""
+    frames = x.shape[1]
+    reach = min(abs(offset), frames)
+    if offset < 0:
+        return torch.cat([x[:, :reach], x[:, : frames - reach]], dim=1)
+    return torch.cat([x[:, reach:], x[:, frames - reach :]], dim=1)
+
+
+def zeroi2v(
+    model: VideoViT,
+    *,
+    adapters: Sequence[str] = ADAPTERS,
+    ratio: float | Fraction = 0.25,
+    scale: float = 0.5,
+    dropout: float = 0.1,
+    shifts: Mapping[int, int] | None = None,
+) -> None:
+    """Train linear adapters in every block, and let some heads look at other frames.
+
+    `shifts` maps a frame offset to a number of heads, in order; by default head 0 sees the frame
+    before and head 1 the frame behind (the paper's Kinetics setting at ViT-B/16). `adapters` names
+    the layers adapted: before queries, keys and values, behind the attention's projection, before
+    and behind the MLP; each is `ratio` times as wide as the ViT. The final norm and an embedding of
+    time train too. ViT-B/16, 8 frames, 400 classes: 14,517,136 parameters; of the new ones only
+    the embedding is left after merging.
+    """
+    if unknown := set(adapters) - set(ADAPTERS):
+        raise ValueError(f"adapters has {sorted(unknown)}; there are {', '.join(ADAPTERS)}")
+    shifts = {-1: 1, 1: 1} if shifts is None else {int(k): int(v) for k, v in shifts.items()}
+    vit = model.vit
+    width = int(ratio * vit.embed_dim)
+
+    def adapt(name: str, linear: nn.Linear) -> nn.Module:
+        if name not in adapters:
+            return linear
+        adapter = LinearAdapter(vit.embed_dim, width, scale, dropout)
+        return Adapted(linear, adapter, before=name in ("qkv", "fc1"))
+
+    for _, block in blocks(vit):
+        attn, mlp = block.attn, block.mlp
+        if not all(isinstance(getattr(mlp, fc, None), nn.Linear) for fc in ("fc1", "fc2")):
+            raise ValueError(f"zeroi2v needs an MLP of two layers, this ViT has {type(mlp)}")
+        heads = int(attn.num_heads)
+        if sum(shifts.values()) > heads or min(shifts.values(), default=0) < 0:
+            raise ValueError(f"shifts asks for heads {shifts}; this ViT has {heads}")
+        qkv = adapt("qkv", attn.qkv)
+        attn.qkv = ShiftedQKV(qkv, model.frames, heads, shifts)
+        attn.proj = adapt("proj", attn.proj)
+        mlp.fc1 = adapt("fc1", mlp.fc1)
+        mlp.fc2 = adapt("fc2", mlp.fc2)
+    add_temporal_embedding(model)
+    model.final_norm().requires_grad_(True)

@@ -1,0 +1,172 @@
+"""The contract every method keeps, on every kind of backbone."""
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from conftest import METHODS, Build
+from omegaconf import OmegaConf
+from torch import Tensor
+from torch.nn import functional as F
+from torch.testing import assert_close
+
+from benchmark import checkpoint, cost, recipe
+from benchmark.lookup import find, names
+from benchmark.model import VideoViT
+from benchmark.optim import adamw
+
+REFERENCE = Path(__file__).parent / "reference"
+
+BLIND_TO_ORDER = {"full", "linear_probe", "partial", "prompt_tuning", "prompt_tuning_shallow"}
+
+# Changes the features of the frozen model from the first step on: prompts are tokens more.
+NOT_IDENTITY_AT_START = {"prompt_tuning", "prompt_tuning_shallow"}
+
+# ST-Adapter before the last MLP: the class token no longer sees the patches it changes. The
+# authors' code has it, and their parameters count it; where patches are averaged it is reached.
+UNREACHED = {
+    "st_adapter_mlp": "vit.blocks.1.adapt.mlp",
+    "st_adapter_both": "vit.blocks.1.adapt.mlp",
+}
+
+
+def step(model: VideoViT, video: Tensor, steps: int = 3) -> None:
+    optimizer = adamw(model, lr=1e-2, head_lr=None, weight_decay=0.0, betas=(0.9, 0.999))
+    for _ in range(steps):
+        optimizer.zero_grad()
+        F.cross_entropy(model(video), torch.tensor([0, 1, 2])).backward()
+        optimizer.step()
+
+
+def wake(model: VideoViT) -> VideoViT:
+    """Move every trained parameter off its initial value, zeros above all."""
+    generator = torch.Generator().manual_seed(2)
+    with torch.no_grad():
+        for p in model.parameters():
+            if p.requires_grad:
+                p.add_(0.1 * torch.randn(p.shape, generator=generator))
+    return model
+
+
+def test_every_method_is_under_test() -> None:
+    assert {options["name"] for options in METHODS.values()} == set(names("benchmark.methods"))
+
+
+def test_starts_as_the_frozen_model(name: str, build: Build, video: Tensor) -> None:
+    still = video[:, :, :1].expand_as(video)  # on a clip that moves, methods average differently
+    same = torch.allclose(build(name).eval()(still), build("linear_probe").eval()(still), atol=1e-5)
+    assert same == (name not in NOT_IDENTITY_AT_START)
+
+
+def test_trains_what_it_claims_and_nothing_else(
+    name: str, backbone: str, build: Build, video: Tensor
+) -> None:
+    model = build(name)
+    unreached = UNREACHED.get(name, "-") if backbone != "no class token" else "-"
+    before = copy.deepcopy(model.state_dict())
+    trained = set(checkpoint.trained(model))
+    with torch.no_grad():
+        model.eval()(video)  # validate first: caches must not outlive the mode they were made in
+    step(model.train(), video)
+    for key, now in model.state_dict().items():
+        moved = not torch.equal(now, before[key])
+        reached = not key.startswith(unreached)
+        assert moved == (key in trained and reached), f"{key} {'moved' if moved else 'did not'}"
+
+
+def test_clips_do_not_mix(name: str, build: Build, video: Tensor) -> None:
+    model = wake(build(name)).eval()
+    assert_close(model(video)[1:], model(video[1:]))
+
+
+def test_sees_time_or_not(name: str, build: Build, video: Tensor) -> None:
+    model = wake(build(name)).eval()
+    same = torch.allclose(model(video), model(video.flip(2)), atol=1e-5)
+    assert same == (name in BLIND_TO_ORDER)
+
+
+def test_eval_is_deterministic(name: str, build: Build, video: Tensor) -> None:
+    model = wake(build(name)).eval()
+    assert torch.equal(model(video), model(video))
+
+
+def test_frozen_modules_stay_in_eval_mode(name: str, build: Build) -> None:
+    model = build(name).eval().train()
+    for path, module in model.named_modules():
+        parameters = list(module.parameters())
+        if parameters and not any(p.requires_grad for p in parameters):
+            assert not module.training, path
+    assert model.head.training
+
+
+def test_checkpoint_round_trip(name: str, build: Build, video: Tensor) -> None:
+    model, again = wake(build(name)), build(name)
+    checkpoint.restore(again, checkpoint.trained(model))
+    assert torch.equal(again.eval()(video), model.eval()(video))
+
+
+def test_checkpoint_of_another_method_is_refused(build: Build) -> None:
+    with pytest.raises(ValueError, match="disagree"):
+        checkpoint.restore(build("aim"), checkpoint.trained(build("zeroi2v")))
+
+
+def test_checkpoint_of_another_shape_is_refused(build: Build) -> None:
+    with pytest.raises(ValueError, match="shape"):
+        checkpoint.restore(build("st_adapter"), checkpoint.trained(build("st_adapter", width=6)))
+
+
+TIMM = {
+    "B16": "vit_base_patch16_clip_quickgelu_224",
+    "L14": "vit_large_patch14_clip_quickgelu_224",
+}
+
+
+@pytest.mark.parametrize("size", TIMM)
+@pytest.mark.parametrize("classes", [400, 174])
+def test_parameter_count(name: str, size: str, classes: int) -> None:
+    """Every recipe trains, at full size and 8 frames, what `reference/parameters.yaml` says."""
+    options = recipe.read(f"methods/{name}")["method"]
+    with torch.device("meta"):
+        vit = timm.create_model(TIMM[size], num_classes=0)
+        model = VideoViT(vit, frames=8, num_classes=classes)
+        find("benchmark.methods", options.pop("name"))(model, **options)
+    known = OmegaConf.load(REFERENCE / "parameters.yaml")[name][f"{size}/{classes}"]
+    trained, total = (int(part) for part in known.split())
+    assert cost.parameters(model, trained=True) == trained
+    assert cost.parameters(model) == total
+
+
+MISTAKES: list[tuple[str, dict[str, object], str]] = [
+    ("st_adapter", {"sites": ("attention",)}, "sites has"),
+    ("st_adapter", {"kernel": (2, 1, 1)}, "kernel is"),
+    ("st_adapter", {"layers": 3}, "layers is 3"),
+    ("partial", {"blocks": 3}, "blocks is 3"),
+    ("full", {"temporal": "joint"}, "temporal is"),
+    ("aim", {"adapters": ("time",)}, "adapters has"),
+    ("aim", {"adapters": ("temporal_in",)}, "without temporal"),
+    ("zeroi2v", {"adapters": ("q",)}, "adapters has"),
+    ("zeroi2v", {"shifts": {-1: 9}}, "shifts asks"),
+]
+
+
+@pytest.mark.parametrize(("name", "options", "message"), MISTAKES)
+def test_a_wrong_option_is_named(
+    build: Build, name: str, options: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        build(name, **options)
+
+
+def test_deep_prompts_add_exactly_their_tokens(build: Build, video: Tensor) -> None:
+    seen: list[int] = []
+    model = build("prompt_tuning")
+    hook: Callable[..., None] = lambda module, inputs, output: seen.append(inputs[0].shape[1])  # noqa: E731
+    for block in model.vit.blocks:
+        block[1].register_forward_hook(hook)  # type: ignore[index, union-attr, operator]
+    features = model.vit.forward_features(video[:, :, 0])
+    plain = build("linear_probe").vit.forward_features(video[:, :, 0])
+    assert features.shape == plain.shape
+    assert seen == [plain.shape[1] + 3] * 2
