@@ -1,0 +1,53 @@
+# `make sweep` on a fresh clone makes .venv, installs the suite, runs a sweep and writes the board.
+
+SWEEP ?= quick
+VENV := .venv
+INSTALLED := $(VENV)/installed
+PY := $(VENV)/bin/python
+# The first Python here that is new enough; set PYTHON to choose another.
+PYTHON ?= $(shell for each in python3.11 python3 python3.12 python3.13; do \
+	$$each -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$each && break; done)
+
+# Two torch threads on tiny tensors are many times slower than one: tests and CPU runs use one each.
+export OMP_NUM_THREADS ?= 1
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help install sweep leaderboard test test-quick lint format clean
+
+help:  ## Show this help
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+install: $(INSTALLED)  ## Make .venv and install the suite; the other targets do it by themselves
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or newer here; name one with make PYTHON=..." >&2; exit 2; }
+	@echo "installing into $(VENV), once"
+	@test -x $(VENV)/bin/pip || $(PYTHON) -m venv $(VENV)
+	@$(PY) -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+sweep: $(INSTALLED)  ## Run what SWEEP (quick) lacks a record of, and write the leaderboard
+	@$(PY) -m benchmark sweep $(SWEEP)
+
+leaderboard: $(INSTALLED)  ## Write results/README.md from the records in results/
+	@$(PY) -m benchmark leaderboard
+
+test: lint  ## Check style and types, and run all tests
+	@$(PY) -m pytest -q -n auto
+
+test-quick: $(INSTALLED)  ## Run the tests that take under a minute together
+	@$(PY) -m pytest -q -m "not slow and not gpu" -n auto
+
+lint: $(INSTALLED)  ## Check style and types
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+
+format: $(INSTALLED)  ## Mend what can be mended of style
+	@$(PY) -m ruff check --fix .
+	@$(PY) -m ruff format .
+
+clean:  ## Remove what tools cached; .venv, runs/ and results/ stay
+	@rm -rf .mypy_cache .pytest_cache .ruff_cache build *.egg-info
+	@find benchmark datamodules tests -name __pycache__ -type d -prune -exec rm -rf {} +
