@@ -30,14 +30,17 @@ def build(
         raise UserError(f"backbone.name: timm {timm.__version__} has no model {name!r}{close}")
     if not pretrained:
         name = name.split(".")[0]  # the tag names weights
+    kind = timm.model_entrypoint(name.split(".")[0]).__module__.rpartition(".")[2]
+    if kind not in ("vision_transformer", "deit") or "distilled" in name:
+        why = " with rotary positions, which attention over time would need too"
+        raise UserError(
+            f"backbone.name: {name} is in timm's {kind}.py{why if kind == 'eva' else ''}; "
+            "the methods work on its VisionTransformer"
+        )
     vit = timm.create_model(
         name, pretrained=pretrained, num_classes=0, img_size=size, **(options or {})
     )
-    if not isinstance(vit, VisionTransformer):
-        kind = type(vit).__name__
-        raise UserError(
-            f"backbone.name: {name} is timm's {kind}; the methods work on its VisionTransformer"
-        )
+    assert type(vit) is VisionTransformer, type(vit)
     return vit
 
 

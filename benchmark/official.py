@@ -13,19 +13,25 @@ ZeroI2V's: MCG-NJU/ZeroI2V. Their key names are facts of their files; the code h
 """
 
 
+from __future__ import annotations
+
 import functools
 import re
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
+from benchmark import backbone
 from benchmark.errors import UserError, nearest
 from benchmark.lookup import find
 from benchmark.model import VideoViT
+
+if TYPE_CHECKING:
+    from benchmark.recipe import Recipe
 
 METHODS = ("st_adapter", "aim", "zeroi2v")
 
@@ -107,6 +113,45 @@ def from_official(
     model = model.merge() if merged else model
     _fill(model, {ours(name, model, method): t for name, t in state.items()})
     return model.eval()
+
+
+def from_recipe(
+    state_dict: Mapping[str, Tensor], recipe: Recipe, *, base: Mapping[str, Tensor] | None = None
+) -> VideoViT:
+    """Return `from_official` of a file that is what `recipe` describes.
+
+    Raises:
+        UserError: the file is of another shape than the recipe's backbone and method.
+    """
+    options = {key: recipe.method[key] for key in ("scale", "shifts") if key in recipe.method}
+    b = recipe.backbone
+    with torch.device("meta"):
+        vit = backbone.build(b.name, size=recipe.clip.size, options=b.options)
+        heads = int(vit.blocks[0].attn.num_heads)  # type: ignore[union-attr, arg-type]
+    model = from_official(
+        state_dict,
+        method=recipe.method["name"],
+        heads=heads,
+        frames=recipe.clip.frames,
+        base=base,
+        **options,
+    )
+    with torch.device("meta"):
+        planned = VideoViT(vit, recipe.clip.frames, model.head.out_features)
+        named = {key: value for key, value in recipe.method.items() if key != "name"}
+        find("benchmark.methods", recipe.method["name"])(planned, **named)
+    theirs, own = _shapes(model), _shapes(planned)
+    if wrong := sorted(name for name in theirs | own if theirs.get(name) != own.get(name)):
+        first = wrong[0]
+        raise UserError(
+            f"the file is not what {recipe.name} describes: {first} is {theirs.get(first)} in the "
+            f"file, {own.get(first)} in the recipe's model"
+        )
+    return model
+
+
+def _shapes(model: VideoViT) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(p.shape) for name, p in model.named_parameters()}
 
 
 def visual(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

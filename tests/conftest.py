@@ -1,5 +1,6 @@
 """What every test shares: one torch thread, no network, three kinds of backbone, a tiny clip."""
 
+import functools
 import os
 
 os.environ["OMP_NUM_THREADS"] = "1"  # tiny tensors on busy cores: two threads are 10 x slower
@@ -65,20 +66,20 @@ def backbone(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+def construct(backbone: str, name: str, seed: int = 0, **options: object) -> VideoViT:
+    """Return a tiny ViT of kind `backbone`, changed by the recipe `name`."""
+    torch.manual_seed(seed)
+    given = {"img_size": SIZE, "depth": 2, "num_classes": 0, **BACKBONES[backbone]}
+    model = VideoViT(timm.create_model("test_vit", **given), frames=FRAMES, num_classes=CLASSES)
+    options = {**METHODS[name], **options}
+    find("benchmark.methods", str(options.pop("name")))(model, **options)
+    return model
+
+
 @pytest.fixture
 def build(backbone: str) -> Build:
-    """Return a function that builds a method on the backbone under test."""
-
-    def build(name: str, seed: int = 0, **options: object) -> VideoViT:
-        torch.manual_seed(seed)
-        given = {"img_size": SIZE, "depth": 2, "num_classes": 0, **BACKBONES[backbone]}
-        vit = timm.create_model("test_vit", **given)
-        model = VideoViT(vit, frames=FRAMES, num_classes=CLASSES)
-        options = {**METHODS[name], **options}
-        find("benchmark.methods", str(options.pop("name")))(model, **options)
-        return model
-
-    return build
+    """Return `construct` for the backbone under test."""
+    return functools.partial(construct, backbone)
 
 
 @pytest.fixture

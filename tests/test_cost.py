@@ -13,7 +13,7 @@ SHAPES = {B16: (768, 12, 14 * 14, 16), L14: (1024, 24, 16 * 16, 14)}  # D, block
 
 
 def build(timm_name: str, method: str, frames: int = 8, classes: int = 400) -> VideoViT:
-    options = recipe.read(f"methods/{method}")["method"]
+    options = dict(recipe.read(f"methods/{method}")["method"])
     with torch.device("meta"):
         vit = timm.create_model(timm_name, num_classes=0)
         model = VideoViT(vit, frames=frames, num_classes=classes)

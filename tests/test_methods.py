@@ -1,16 +1,19 @@
 """The contract every method keeps, on every kind of backbone."""
 
 import copy
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import timm
 import torch
-from conftest import METHODS, Build
+import torch.distributed as dist
+from conftest import BACKBONES, FRAMES, METHODS, SIZE, Build, construct
 from omegaconf import OmegaConf
 from torch import Tensor
 from torch.nn import functional as F
+from torch.nn.parallel import DistributedDataParallel
 from torch.testing import assert_close
 
 from benchmark import checkpoint, cost, recipe
@@ -128,7 +131,7 @@ TIMM = {
 @pytest.mark.parametrize("classes", [400, 174])
 def test_parameter_count(name: str, size: str, classes: int) -> None:
     """Every recipe trains, at full size and 8 frames, what `reference/parameters.yaml` says."""
-    options = recipe.read(f"methods/{name}")["method"]
+    options = dict(recipe.read(f"methods/{name}")["method"])
     with torch.device("meta"):
         vit = timm.create_model(TIMM[size], num_classes=0)
         model = VideoViT(vit, frames=8, num_classes=classes)
@@ -170,3 +173,67 @@ def test_deep_prompts_add_exactly_their_tokens(build: Build, video: Tensor) -> N
     plain = build("linear_probe").vit.forward_features(video[:, :, 0])
     assert features.shape == plain.shape
     assert seen == [plain.shape[1] + 3] * 2
+
+
+def test_works_in_bfloat16(name: str, build: Build, video: Tensor) -> None:
+    model = wake(build(name)).eval()
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = model(video)
+    assert_close(logits.float(), model(video), rtol=0.1, atol=0.1)
+    F.cross_entropy(logits.float(), torch.tensor([0, 1, 2])).backward()
+    grads = [p.grad for p in model.parameters() if p.requires_grad and p.grad is not None]
+    assert all(grad.isfinite().all() for grad in grads)
+
+
+def gradients(model: VideoViT, video: Tensor) -> dict[str, Tensor]:
+    model.zero_grad()
+    model(video).square().sum().backward()
+    return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+
+
+def test_gradient_checkpointing_changes_nothing(name: str, build: Build, video: Tensor) -> None:
+    model = wake(build(name)).eval()  # eval: the same draws of dropout with and without
+    plain, logits = gradients(model, video), model(video)
+    model.vit.set_grad_checkpointing(True)
+    assert_close(model(video), logits)
+    assert_close(gradients(model, video), plain)
+
+
+def test_noise_is_off_in_eval_and_on_in_training(build: Build, video: Tensor) -> None:
+    for name, noise in (("aim", {"drop_path": 0.9}), ("zeroi2v", {"dropout": 0.9})):
+        model = wake(build(name, **noise))
+        assert torch.equal(model.eval()(video), model(video))
+        assert not torch.equal(model.train()(video), model(video))
+
+
+@pytest.mark.slow
+def test_compiles_to_one_graph(name: str, build: Build, video: Tensor) -> None:
+    model = wake(build(name)).eval()
+    torch._dynamo.reset()
+    compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
+    assert_close(compiled(video), model(video))
+    compiled(video).sum().backward()
+
+
+@pytest.mark.slow
+def test_two_ranks_train_as_one_without_looking_for_unused_parameters(tmp_path: Path) -> None:
+    torch.multiprocessing.spawn(_train_as_one, args=(tmp_path / "store",), nprocs=2)
+
+
+def _train_as_one(rank: int, store: Path) -> None:
+    """Compare the gradients of two ranks, half a batch each, with those of the whole batch."""
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
+    video = torch.randn(4, 3, FRAMES, SIZE, SIZE, generator=torch.Generator().manual_seed(1))
+    for kind, name in itertools.product(BACKBONES, METHODS):
+        model = wake(construct(kind, name)).eval()
+        whole = gradients(model, video)
+        parallel = DistributedDataParallel(model)
+        for _ in range(2):  # of an unused parameter DDP complains in the second step
+            model.zero_grad()
+            parallel(video[2 * rank : 2 * rank + 2]).square().sum().backward()
+        for key, p in model.named_parameters():
+            if p.requires_grad:
+                assert p.grad is not None, (name, key)
+                assert_close(p.grad * 2, whole[key], rtol=1e-4, atol=1e-4)  # DDP averages
+    dist.destroy_process_group()

@@ -1,0 +1,117 @@
+"""Show runs at work: a live table in a terminal, sparse plain lines in a log file."""
+
+import os
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from benchmark import record
+from benchmark.errors import UserError
+from benchmark.progress import Follower, clock
+
+REDRAW = 0.5  # seconds between two drawings in a terminal
+SPARSE = 30.0  # seconds between two lines about what is running, in a log file
+
+
+class Display:
+    """What a person watching a sweep sees: which runs, how far, how well, how much longer."""
+
+    def __init__(self, title: str, names: list[str], console: Console | None = None) -> None:
+        self.title, self.total = title, len(names)
+        self.console = console or Console()
+        self.shared = f"{os.path.commonpath(names)}/" if len(names) > 1 else ""
+        self.running: dict[str, Follower] = {}
+        self.durations: list[float] = []  # seconds, of runs that left a record
+        self.failed = 0
+        self._drawn = time.monotonic()
+        self._live = Live(console=self.console, auto_refresh=False, transient=True)
+
+    def __enter__(self) -> Self:
+        if self.console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._live.stop()
+
+    def started(self, name: str, folder: Path) -> None:
+        """Tell that a run was started, which works in `folder`."""
+        self.running[name] = Follower(folder, time.time())
+        if not self.console.is_terminal:
+            self._say(f"start  {name}")
+
+    def ended(self, name: str, reason: str) -> None:
+        """Tell that a run has ended, and why without a record if `reason` says so."""
+        seconds = time.time() - self.running.pop(name).since
+        if reason:
+            self.failed += 1
+            said = f"failed {name}: {reason}"
+        else:
+            self.durations.append(seconds)
+            try:
+                top1 = record.read(record.path(name)).metrics["top1"]
+                said = f"done   {name}: top-1 {100 * top1:.1f} %, {clock(seconds)}"
+            except UserError as error:
+                said = f"done   {name}, but {error}"
+        self._say(f"{said}  [{len(self.durations) + self.failed} of {self.total}]")
+
+    def draw(self) -> None:
+        """Draw the runs at work, if it is time to."""
+        now = time.monotonic()
+        if now - self._drawn < (REDRAW if self.console.is_terminal else SPARSE):
+            return
+        self._drawn = now
+        for follower in self.running.values():
+            follower.read()
+        if self.console.is_terminal:
+            self._live.update(self._table(), refresh=True)
+        elif self.running:
+            each = (f"{self._short(name)} {run}" for name, run in self.running.items())
+            self._say(f"{self._headline()}; {'; '.join(each)}")
+
+    @property
+    def left(self) -> float | None:
+        """Seconds until all runs are done, None while that cannot be told."""
+        now = time.time()
+        elapsed = {run: now - run.since for run in self.running.values()}
+        spans = [elapsed[run] + run.left for run in elapsed if run.left is not None]
+        typical = self.durations + spans  # seconds of whole runs, done or foreseen
+        if not typical:
+            return None
+        mean = sum(typical) / len(typical)
+        rest = [max(0.0, mean - elapsed[r]) if r.left is None else r.left for r in elapsed]
+        waiting = self.total - len(self.durations) - self.failed - len(rest)
+        return max([(sum(rest) + waiting * mean) / max(1, len(rest)), *rest])
+
+    def _headline(self) -> str:
+        ended = f"{len(self.durations)} of {self.total} done"
+        failed = f", {self.failed} failed" if self.failed else ""
+        left = self.left
+        rest = f", about {clock(left)} left" if left is not None else ""
+        return f"{self.title + ': ' if self.title else ''}{ended}{failed}{rest}"
+
+    def _say(self, line: str) -> None:
+        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def _short(self, name: str) -> str:
+        return name.removeprefix(self.shared)
+
+    def _table(self) -> Group:
+        table = Table(box=None, show_header=False, pad_edge=False)
+        for name, run in self.running.items():
+            bar = ProgressBar(total=1.0, completed=run.share, width=16)
+            left = f"{clock(run.left)} left" if run.left is not None else ""
+            table.add_row(Text(self._short(name)), bar, Text(str(run)), Text(left))
+        return Group(Text(self._headline(), style="bold"), table)

@@ -1,0 +1,95 @@
+"""Things found by name, without a registry.
+
+`find("benchmark.methods", "aim")` is the function `aim` in `benchmark/methods/aim.py`. Files that
+start with an underscore are machinery and have no name. Only `find` imports the file it finds:
+names and parameters are read from the source, so that a recipe is checked without torch.
+"""
+
+import ast
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from benchmark.errors import UserError, nearest
+
+PLAIN: dict[str, tuple[type, ...]] = {  # what stands in YAML for an annotation
+    "str": (str,),
+    "Path": (str,),
+    "bool": (bool,),
+    "int": (int,),
+    "float": (int, float),
+    "Fraction": (int, float),
+}
+
+
+def names(package: str) -> list[str]:
+    """Return all names in `package`, without importing it."""
+    spec = find_spec(package)
+    if spec is None:
+        raise ModuleNotFoundError(f"no package {package}")
+    folders = [Path(folder) for folder in spec.submodule_search_locations or ()]
+    return sorted(file.stem for folder in folders for file in folder.glob("[!_]*.py"))
+
+
+def find(package: str, name: str) -> Callable[..., Any]:
+    """Return the function `name` of the file `name` of `package`.
+
+    Raises:
+        UserError: nothing in `package` has this name.
+    """
+    parameters(package, name)  # a file without its function is told in one line, too
+    function: Callable[..., Any] = getattr(import_module(f"{package}.{name}"), name)
+    return function
+
+
+def parameters(package: str, name: str) -> dict[str, str]:
+    """Return the keyword parameters of that function and their annotations, as source text.
+
+    Raises:
+        UserError: nothing in `package` has this name.
+    """
+    known = names(package)
+    if name not in known:
+        raise UserError(f"no {name!r} in {package}{nearest(name, known)}")
+    spec = find_spec(package)
+    assert spec is not None and spec.submodule_search_locations is not None
+    file = next(
+        path
+        for folder in spec.submodule_search_locations
+        if (path := Path(folder) / f"{name}.py").exists()
+    )
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef) and node.name == name:
+            return {
+                argument.arg: ast.unparse(argument.annotation) if argument.annotation else "Any"
+                for argument in node.args.kwonlyargs
+            }
+    raise UserError(f"{package}/{name}.py holds no function {name!r}")
+
+
+def accepts(annotation: str, value: object) -> bool:
+    """Return whether `value` can be what `annotation` says; what is not plain data always can."""
+    return _accepts(ast.parse(annotation, mode="eval").body, value)
+
+
+def _accepts(node: ast.expr, value: object) -> bool:
+    match node:
+        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
+            return _accepts(left, value) or _accepts(right, value)
+        case ast.Constant(value=None):
+            return value is None
+        case ast.Name(id=kind) if kind in PLAIN:
+            # a bool is an int in Python, and never meant as one in a recipe
+            return isinstance(value, PLAIN[kind]) and (kind == "bool") == isinstance(value, bool)
+        case ast.Subscript(value=ast.Name(id="Literal"), slice=ast.Tuple(elts=options)):
+            return any(isinstance(o, ast.Constant) and o.value == value for o in options)
+        case ast.Subscript(value=ast.Name(id="Sequence" | "list"), slice=item):
+            if isinstance(value, str) or not isinstance(value, Sequence):
+                return False
+            return all(_accepts(item, each) for each in value)
+        case ast.Subscript(value=ast.Name(id="Mapping" | "dict")):
+            return isinstance(value, Mapping)
+        case _:
+            return True

@@ -1,0 +1,148 @@
+"""Records: the JSON a run leaves, everything needed to believe or to distrust it."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from benchmark.errors import UserError
+
+ROOT = Path(__file__).parents[1]
+RESULTS = Path(os.environ.get("RESULTS") or ROOT / "results").absolute()
+RUNS = Path(os.environ.get("RUNS") or ROOT / "runs").absolute()
+CODE = ("benchmark", "datamodules", "recipes", "pyproject.toml", "constraints.txt")
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a run was, what came out, what it cost, and on what it ran."""
+
+    name: str
+    recipe: dict[str, Any]  # resolved
+    metrics: dict[str, Any]  # top1, top5, mean_class, clip_top1: 0..1; videos: count; split
+    cost: dict[str, Any]  # parameters, multiply-accumulates, seconds, bytes: measured
+    data: dict[str, Any]  # checksums of splits and labels, the holdout, what could not be decoded
+    environment: dict[str, Any]  # commit, versions, weights fingerprint, device
+    train: dict[str, Any]  # epochs, steps, curve, how often it was resumed
+
+    def write(self) -> Path:
+        """Write the record to its place, whole or not at all, and return that place."""
+        file = path(self.name)
+        _check(asdict(self), file)
+        text = json.dumps(_plain(asdict(self)), indent=2, sort_keys=True, allow_nan=False)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        temporary = file.with_name(f".{file.name}.{os.getpid()}")
+        try:
+            with temporary.open("w", encoding="utf-8") as stream:
+                stream.write(f"{text}\n")
+                stream.flush()
+                os.fsync(stream.fileno())  # before the rename, or a power cut leaves it empty
+            temporary.replace(file)
+        finally:
+            temporary.unlink(missing_ok=True)
+        return file
+
+
+def path(name: str) -> Path:
+    """Return where the record of the run `name` lies."""
+    return RESULTS / f"{name}.json"
+
+
+def read(file: Path) -> Record:
+    """Return the record in `file`.
+
+    Raises:
+        UserError: there is none, or it is not a record; the file is named.
+    """
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"no record {file}") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{file}: not a record: {error}") from None
+    _check(found, file)
+    return Record(**found)
+
+
+def files(under: Path | None = None) -> list[Path]:
+    """Return where the records of a folder lie; without one, those of RESULTS except scratch."""
+    found = sorted((under or RESULTS).absolute().glob("**/seed*.json"))
+    return [each for each in found if under or not each.is_relative_to(RESULTS / "scratch")]
+
+
+def records(under: Path | None = None) -> list[Record]:
+    """Return the records in `files(under)`, sorted by name.
+
+    What is broken, or lies where its name does not say, is told on stderr and left out.
+    """
+    found = []
+    for file in files(under):
+        try:
+            record = read(file)
+            if file.is_relative_to(RESULTS) and path(record.name) != file:
+                raise UserError(f"{file}: is a copy of {record.name}")
+            found.append(record)
+        except UserError as error:
+            print(f"warning: left out: {error}", file=sys.stderr)
+    return sorted(found, key=lambda record: record.name)
+
+
+def shown(file: Path) -> str:
+    """Return a path as a person here would write it."""
+    return str(file.relative_to(Path.cwd())) if file.is_relative_to(Path.cwd()) else str(file)
+
+
+def code_state(root: Path = ROOT) -> tuple[str, bool]:
+    """Return the commit of the code in `root`, and whether the code differs from it.
+
+    Only code counts (`CODE`): a sweep's own output never makes its records dirty. Without git, or
+    inside somebody else's repository, the answer is ("unknown", True).
+    """
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(root), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        if Path(git("rev-parse", "--show-toplevel")) != root.resolve():
+            return "unknown", True
+        commit = git("rev-parse", "--verify", "HEAD")
+        return commit, bool(git("status", "--porcelain", "--", *CODE))
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown", True
+
+
+def _check(found: object, file: Path) -> None:
+    """Raise a UserError that names `file` if `found` is not what a record holds."""
+
+    def demand(fine: bool, problem: str) -> None:
+        if not fine:
+            raise UserError(f"{file}: not a record: {problem}")
+
+    demand(isinstance(found, dict), "no keys")
+    assert isinstance(found, dict)
+    keys = {field.name for field in fields(Record)}
+    demand(not keys - found.keys(), f"{', '.join(sorted(keys - found.keys()))} missing")
+    demand(not found.keys() - keys, f"unknown {', '.join(sorted(found.keys() - keys))}")
+    for key in sorted(keys):
+        kind = str if key == "name" else dict
+        demand(isinstance(found[key], kind), f"{key} is not a {kind.__name__}")
+    for key, where in (("top1", "metrics"), ("trained_parameters", "cost")):
+        value = found[where].get(key)
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        demand(number and math.isfinite(value), f"{where}.{key} is {value!r}, not a number")
+    demand(0 <= found["metrics"]["top1"] <= 1, "metrics.top1 is not between 0 and 1")
+
+
+def _plain(value: Any) -> Any:
+    """Return `value` with null for what JSON has no number for (a curve's nan)."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
