@@ -164,7 +164,7 @@ def test(args: argparse.Namespace) -> None:
 def merge(args: argparse.Namespace) -> None:
     """Write the merged model of a checkpoint, as large and as fast as the plain ViT.
 
-    python -m benchmark merge runs/quick/digits_motion/vit_digits/zeroi2v/seed0/last.ckpt -o it.safetensors
+    python -m benchmark merge zeroi2v.safetensors -o merged.safetensors
     """
     from benchmark import checkpoint, recipe
     from benchmark.run import model  # imports torch

@@ -62,9 +62,7 @@ def base(model: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def write(
-    file: Path, model: nn.Module, recipe: Mapping[str, Any], *, merged: bool = False
-) -> None:
+def write(file: Path, model: nn.Module, recipe: Mapping[str, Any], *, merged: bool = False) -> None:
     """Write what trains in `model`, or all of a merged one, whole or not at all."""
     tensors = model.state_dict() if merged else trained(model)
     meta = {
@@ -97,7 +95,7 @@ def read(file: Path) -> Checkpoint:
             meta = opened.metadata() or {}
             if meta.get("format") != FORMAT:
                 raise UserError(f"{file}: not a checkpoint of ours; see `benchmark convert --help`")
-            own = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+            own = {name: opened.get_tensor(name) for name in opened.keys()}
         return Checkpoint(own, json.loads(meta["recipe"]), meta["base"], json.loads(meta["merged"]))
     except UserError:
         raise

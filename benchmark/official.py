@@ -12,7 +12,6 @@ ST-Adapter's code: github.com/linziyi96/st-adapter; AIM's: taoyang1122/adapt-ima
 ZeroI2V's: MCG-NJU/ZeroI2V. Their key names are facts of their files; the code here is ours.
 """
 
-
 from __future__ import annotations
 
 import functools

@@ -8,8 +8,8 @@ import yaml
 from benchmark import backbone, cost
 from benchmark.lookup import find
 from benchmark.model import VideoViT
-from benchmark.record import ROOT
 from benchmark.recipe import Recipe
+from benchmark.record import ROOT
 
 PUBLISHED = ROOT / "results" / "published.yaml"
 
@@ -82,7 +82,9 @@ def table(found: dict[str, Any]) -> str:
     ]
     lines = [f"{'':28} {'ours':>15}  {'published' if theirs else ''}"]
     for label, ours, their, unit in rows:
-        lines.append(f"{label:28} {ours:>15}  {'' if their is None else f'{their} {unit}'}".rstrip())
+        lines.append(
+            f"{label:28} {ours:>15}  {'' if their is None else f'{their} {unit}'}".rstrip()
+        )
     if theirs:
         lines.append(f"published: {theirs['source']}")
     return "\n".join(lines)

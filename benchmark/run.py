@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import platform
@@ -18,7 +19,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from datamodules._video import VideoDataModule
 from lightning import Callback, LightningModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint
 
@@ -30,6 +30,7 @@ from benchmark.recipe import Recipe, changes, load
 from benchmark.record import Record
 from benchmark.task import Classification
 from benchmark.watch import Watch
+from datamodules._video import VideoDataModule
 
 PACKAGES = ("torch", "torchvision", "lightning", "timm", "av", "pytorchvideo", "torchmetrics")
 
@@ -331,8 +332,10 @@ def main(argv: Sequence[str]) -> int:
     folder = record.RUNS / recipe.name
     if recipe.trainer.accelerator == "cpu":
         torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    launch.die_with_parent()
+    first = os.environ.get("LOCAL_RANK", "0") == "0"  # of the processes that DDP starts
     try:
-        with launch.lock(folder):
+        with launch.lock(folder) if first else contextlib.nullcontext():
             run(recipe)
     except (Exception, KeyboardInterrupt) as error:
         known = isinstance(error, UserError | FloatingPointError)

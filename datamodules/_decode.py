@@ -231,7 +231,7 @@ class IndexedVideo(Video):  # type: ignore[misc]  # pytorchvideo has no types
         try:
             for start, stop in self._stretches(packets):
                 for frame in self._decode(start, stop, frozenset(packets.tolist())):
-                    if frame.pts == self._pts[start] and not frame.key_frame:
+                    if start and frame.pts == self._pts[start] and not frame.key_frame:
                         raise av.InvalidDataError(0, "it is no key frame")
                     if frame.pts in numbers:
                         found[numbers[frame.pts]] = self._picture(frame)
