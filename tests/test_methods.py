@@ -9,8 +9,8 @@ import pytest
 import timm
 import torch
 import torch.distributed as dist
-from conftest import BACKBONES, FRAMES, METHODS, SIZE, Build, construct
 from omegaconf import OmegaConf
+from tiny import BACKBONES, FRAMES, METHODS, SIZE, Build, construct
 from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel

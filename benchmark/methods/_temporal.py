@@ -8,7 +8,7 @@ from benchmark.model import VideoViT
 
 
 class TemporalEmbedding(nn.Module):
-    """A learned offset per frame, added to every token but the first `skip`; zero at the start.
+    """A learned offset per frame, added to every token but the first `skip`.
 
     Attention across frames is blind to their order without it.
     """
@@ -25,7 +25,12 @@ class TemporalEmbedding(nn.Module):
         return torch.cat([skipped, rearrange(x, "b t n d -> (b t) n d")], dim=1)
 
 
-def add_temporal_embedding(model: VideoViT, *, skip: int = 0) -> None:
-    """Train an embedding of time, added behind the embedding of space, before any first norm."""
+def add_temporal_embedding(model: VideoViT, *, skip: int = 0, std: float = 0.0) -> None:
+    """Train an embedding of time, added behind the embedding of space, before any first norm.
+
+    It starts at zero, or as normal noise of standard deviation `std`.
+    """
     vit = model.vit
-    vit.norm_pre = nn.Sequential(TemporalEmbedding(model.frames, vit.embed_dim, skip), vit.norm_pre)
+    embedding = TemporalEmbedding(model.frames, vit.embed_dim, skip)
+    nn.init.normal_(embedding.embedding, std=std)
+    vit.norm_pre = nn.Sequential(embedding, vit.norm_pre)

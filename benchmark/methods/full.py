@@ -47,18 +47,19 @@ class DividedBlock(nn.Module):
         return x
 
 
-def full(model: VideoViT, *, temporal: str | None = None) -> None:
+def full(model: VideoViT, *, temporal: str | None = None, time_std: float = 0.0) -> None:
     """Train everything.
 
     With `temporal="divided"` every block also attends over time, and there is an embedding of time:
-    121,567,120 parameters in ViT-B/16 with 8 frames and a head of 400 classes.
+    121,567,120 parameters in ViT-B/16 with 8 frames and a head of 400 classes. That embedding starts
+    as noise of standard deviation `time_std`; TimeSformer's starts at zero, and so does this one.
     """
     if temporal not in (None, "divided"):
         raise ValueError(f"temporal is {temporal!r}; there is 'divided', or none")
     vit = model.vit
     if temporal == "divided":
         prefix = vit.num_prefix_tokens
-        add_temporal_embedding(model, skip=prefix)
+        add_temporal_embedding(model, skip=prefix, std=time_std)
         for index, block in blocks(vit):
             vit.blocks[index] = DividedBlock(block, vit.embed_dim, model.frames, prefix)
     vit.requires_grad_(True)
