@@ -117,6 +117,7 @@ def zeroi2v(
     scale: float = 0.5,
     dropout: float = 0.1,
     shifts: Mapping[int, int] | None = None,
+    time_std: float = 0.0,
 ) -> None:
     """Train linear adapters in every block, and let some heads look at other frames.
 
@@ -125,7 +126,8 @@ def zeroi2v(
     the layers adapted: before queries, keys and values, behind the attention's projection, before
     and behind the MLP; each is `ratio` times as wide as the ViT. The final norm and an embedding of
     time train too. ViT-B/16, 8 frames, 400 classes: 14,517,136 parameters; of the new ones only
-    the embedding is left after merging.
+    the embedding is left after merging. It starts as noise of standard deviation `time_std`, the
+    authors' at zero.
     """
     if unknown := set(adapters) - set(ADAPTERS):
         raise ValueError(f"adapters has {sorted(unknown)}; there are {', '.join(ADAPTERS)}")
@@ -151,5 +153,5 @@ def zeroi2v(
         attn.proj = adapt("proj", attn.proj)
         mlp.fc1 = adapt("fc1", mlp.fc1)
         mlp.fc2 = adapt("fc2", mlp.fc2)
-    add_temporal_embedding(model)
+    add_temporal_embedding(model, std=time_std)
     model.final_norm().requires_grad_(True)
