@@ -44,14 +44,14 @@ def show(args: argparse.Namespace) -> None:
 
 
 def pretrain(args: argparse.Namespace) -> None:
-    """Train the embedded backbone on still digits, and write its weights.
+    """Train the embedded backbone on still digits again, and compare with the committed weights.
 
     python -m benchmark pretrain
     """
     from benchmark.pretrain import pretrain  # imports torch
-    from benchmark.recipe import RECIPES
+    from benchmark.record import RUNS
 
-    pretrain(args.output or RECIPES / "backbones" / "vit_digits.safetensors")
+    pretrain(args.output or RUNS / "vit_digits.safetensors")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -114,6 +114,7 @@ def profile(args: argparse.Namespace) -> None:
     python -m benchmark profile quick/digits_motion/vit_digits/aim
     """
     import json
+    from importlib import import_module
 
     from benchmark import recipe
     from benchmark.lookup import find
@@ -121,7 +122,10 @@ def profile(args: argparse.Namespace) -> None:
 
     loaded = recipe.load(args.name, args.overrides)
     options = {key: value for key, value in loaded.data.items() if key != "name"}
-    classes = args.classes or len(find("datamodules", loaded.data["name"])(**options).classes)
+    data = find("datamodules", loaded.data["name"])
+    classes = args.classes or getattr(import_module(data.__module__), "CLASSES", None)
+    if classes is None:  # only the data can tell
+        classes = len(data(**options).classes)
     found = profile(loaded, classes)
     print(json.dumps(found, indent=2) if args.json else table(found))
 

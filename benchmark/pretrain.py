@@ -40,6 +40,7 @@ def pretrain(output: Path) -> None:
         mean, std = torch.tensor(recipe.mean), torch.tensor(recipe.std)
         return (pictures / 255 - mean[:, None, None]) / std[:, None, None]
 
+    torch.set_num_threads(1)  # more only wait for each other on pictures this small
     start = time.perf_counter()
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
     with Progress(*columns) as bar:
@@ -61,7 +62,10 @@ def pretrain(output: Path) -> None:
     with torch.no_grad():
         held = np.repeat(np.asarray(IMAGES["holdout"]), 5)
         right = model.eval()(draw(held)).argmax(dim=-1) == torch.from_numpy(labels[held])
+    committed = backbone.load(recipe.name, size=32, weights=recipe.weights, options=recipe.options)
+    same = backbone.fingerprint(vit) == backbone.fingerprint(committed)
     print(
         f"{output}: {right.float().mean():.1%} of held-out stills, "
-        f"{time.perf_counter() - start:.0f} s, weights {backbone.fingerprint(vit)[:12]}"
+        f"{time.perf_counter() - start:.0f} s, weights {backbone.fingerprint(vit)[:12]}, "
+        f"{'the same as' if same else 'not bit for bit'} recipes/backbones/{recipe.weights}"
     )
