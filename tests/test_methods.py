@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 from torch.testing import assert_close
 
+from benchmark import backbone as backbones
 from benchmark import checkpoint, cost, recipe
 from benchmark.lookup import find, names
 from benchmark.model import VideoViT
@@ -68,7 +69,7 @@ def test_trains_what_it_claims_and_nothing_else(
     name: str, backbone: str, build: Build, video: Tensor
 ) -> None:
     model = build(name)
-    unreached = UNREACHED.get(name, "-") if backbone != "no class token" else "-"
+    unreached = UNREACHED.get(name, "-") if "class_token" not in BACKBONES[backbone] else "-"
     before = copy.deepcopy(model.state_dict())
     trained = set(checkpoint.trained(model))
     with torch.no_grad():
@@ -237,3 +238,34 @@ def _train_as_one(rank: int, store: Path) -> None:
                 assert p.grad is not None, (name, key)
                 assert_close(p.grad * 2, whole[key], rtol=1e-4, atol=1e-4)  # DDP averages
     dist.destroy_process_group()
+
+
+@pytest.mark.parametrize("recipe_name", recipe.names("backbones"))
+def test_every_backbone_recipe_takes_every_method(recipe_name: str) -> None:
+    """At full size, on the meta device: positions, registers, pooling and all."""
+    b = recipe.load(f"quick/digits_motion/{recipe_name}/linear_probe").backbone
+    size = 32 if "digits" in recipe_name else 224
+    for name in METHODS:
+        with torch.device("meta"):
+            vit = backbones.build(b.name, size=size, options=b.options)
+            model = VideoViT(vit, frames=2, num_classes=7)
+            options = dict(METHODS[name])
+            find("benchmark.methods", str(options.pop("name")))(model, **options)
+            assert model(torch.empty(1, 3, 2, size, size)).shape == (1, 7), name
+
+
+@pytest.mark.parametrize("recipe_name", recipe.names("backbones"))
+def test_every_backbone_recipe_brings_its_own_normalisation(recipe_name: str) -> None:
+    b = recipe.load(f"quick/digits_motion/{recipe_name}/linear_probe").backbone
+    if b.weights == "timm":
+        known = timm.get_pretrained_cfg(b.name)
+        assert (tuple(b.mean), tuple(b.std)) == (known.mean, known.std)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # inductor's own imports
+def test_compiles_with_inductor() -> None:
+    model = wake(construct("class token", "zeroi2v")).eval()
+    video = torch.randn(2, 3, FRAMES, SIZE, SIZE)
+    torch._dynamo.reset()
+    assert_close(torch.compile(model, fullgraph=True)(video), model(video), rtol=1e-4, atol=1e-4)

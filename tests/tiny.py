@@ -1,4 +1,4 @@
-"""Tiny models: every recipe of a method, on three kinds of backbone."""
+"""Tiny models: every recipe of a method, on four kinds of backbone."""
 
 from collections.abc import Callable
 
@@ -30,6 +30,7 @@ BACKBONES: dict[str, dict[str, object]] = {
     "class token": {"pre_norm": True},
     "registers": {"reg_tokens": 2, "init_values": 0.1},
     "no class token": {"class_token": False, "global_pool": "avg"},
+    "attention pooling": {"class_token": False, "global_pool": "map"},
 }
 
 
