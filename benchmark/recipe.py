@@ -152,9 +152,12 @@ KEYS = SCHEMA.keys() - SECTIONS - FREE - {"name", "complete"}
 def is_place(key: str) -> bool:
     """Return whether `key` says where a run runs, not what it is."""
     devices = ("accelerator", "devices", "num_nodes", "strategy")
-    return key in ("workers", "data.root", *(f"trainer.{each}" for each in devices)) or (
-        key.startswith("wandb.")
-    )
+    return key in (
+        "workers",
+        "data.root",
+        "data.videos",
+        *(f"trainer.{each}" for each in devices),
+    ) or (key.startswith("wandb."))
 
 
 def names(axis: str) -> list[str]:

@@ -34,7 +34,12 @@ class Record:
         """Write the record to its place, whole or not at all, and return that place."""
         file = path(self.name)
         _check(asdict(self), file)
-        text = json.dumps(_plain(asdict(self)), indent=2, sort_keys=True, allow_nan=False)
+        # Sorted, but for the recipe: in ZeroI2V's `shifts` the order says which heads are meant.
+        plain = _plain(asdict(self))
+        plain = {
+            key: plain[key] if key == "recipe" else _sorted(plain[key]) for key in sorted(plain)
+        }
+        text = json.dumps(plain, indent=2, allow_nan=False)
         file.parent.mkdir(parents=True, exist_ok=True)
         temporary = file.with_name(f".{file.name}.{os.getpid()}")
         try:
@@ -137,6 +142,13 @@ def _check(found: object, file: Path) -> None:
         number = isinstance(value, int | float) and not isinstance(value, bool)
         demand(number and math.isfinite(value), f"{where}.{key} is {value!r}, not a number")
     demand(0 <= found["metrics"]["top1"] <= 1, "metrics.top1 is not between 0 and 1")
+
+
+def _sorted(value: Any) -> Any:
+    """Return `value` with the keys of all its mappings in order."""
+    if isinstance(value, Mapping):
+        return {key: _sorted(value[key]) for key in sorted(value)}
+    return value
 
 
 def _plain(value: Any) -> Any:

@@ -19,7 +19,8 @@ from torch.utils.data.distributed import DistributedSampler
 from benchmark.errors import UserError, nearest
 from datamodules._clips import SAMPLINGS, Frames
 from datamodules._data import Data, Split, hold_out
-from datamodules._decode import DecodeError, IndexedVideo
+from datamodules._decode import DecodeError
+from datamodules._frames import open_video
 from datamodules._transforms import augment, cut, short_side
 
 SAMPLE, ORDER = 0, 1  # what random numbers are for: no two uses may share them
@@ -50,7 +51,7 @@ class TrainingClips(Dataset[Item]):
         index = asked
         for attempt in range(ATTEMPTS):
             try:
-                with IndexedVideo(self.split.path(index)) as video:
+                with open_video(self.split.path(index)) as video:
                     clip = _tensor(video.frames(self.choose(len(video), clips=1, rng=rng)[0]))
             except DecodeError:
                 if attempt == ATTEMPTS - 1:
@@ -79,7 +80,7 @@ class AllViews(Dataset[Item]):
         return len(self.split)
 
     def __getitem__(self, index: int) -> Item:
-        with IndexedVideo(self.split.path(index)) as video:
+        with open_video(self.split.path(index)) as video:
             numbers = self.choose(len(video), clips=self.clips, rng=None)  # (V, T)
             frames = _tensor(video.frames(numbers.reshape(-1)))
         squares = cut(short_side(frames, self.size), self.size, self.crops)

@@ -1,0 +1,59 @@
+"""Diving48 (Li et al., 2018), http://www.svcl.ucsd.edu/projects/resound/dataset.html, version 2."""
+
+from pathlib import Path
+from typing import Literal
+
+from benchmark.errors import UserError
+from datamodules import _annotations as annotations
+from datamodules._data import Data
+
+CLASSES = 48
+SIZES = ((15_027, 1_970),)  # train and test of version 2, which corrects the labels of the first
+
+
+def diving48(
+    *,
+    root: str | Path | None = None,
+    videos: str = "rgb/{id}.mp4",
+    sizes: Literal["known", "any"] = "known",
+    shots: int | None = None,
+    shots_seed: int = 0,
+) -> Data:
+    """Return Diving48: dives that differ in take-off, somersaults, twists and flight.
+
+    Args:
+        root: Folder of the JSON files and the videos; None is `data/diving48` in the folder that
+            runs work in.
+        videos: Where a video lies in the root, by its {id}.
+        sizes: "any" takes lists of any length.
+        shots: Training videos per class; None is all.
+        shots_seed: Chooses them.
+
+    Raises:
+        UserError: Something is missing, or not what it should be.
+    """
+    holds = "Diving48_vocab.json, Diving48_V2_train.json, Diving48_V2_test.json and the folder rgb"
+    place = annotations.folder("diving48", root, holds)
+    vocabulary = annotations.find(place, "Diving48_vocab.json")
+    dives = annotations.parse(vocabulary)
+    if not isinstance(dives, list) or not all(isinstance(dive, list) for dive in dives):
+        raise UserError(f"{vocabulary}: it is no list of dives, each a list of their four parts")
+    classes = tuple(" ".join(map(str, dive)) for dive in dives)
+    listings = {}
+    for split in ("train", "test"):
+        file = annotations.find(place, f"Diving48_V2_{split}.json")
+        ids, labels = annotations.members(file, "vid_name", "label")
+        numbers = annotations.numbers(file, labels, classes)
+        listings[split] = annotations.located(videos, id=ids), numbers
+    return annotations.assemble(
+        "diving48",
+        classes,
+        listings,
+        root=place,
+        flip="ok",
+        known=SIZES,
+        sizes=sizes,
+        count=CLASSES,
+        shots=shots,
+        shots_seed=shots_seed,
+    )

@@ -1,0 +1,64 @@
+"""UCF101 (Soomro et al., 2012), https://arxiv.org/abs/1212.0402."""
+
+from pathlib import Path
+from typing import Literal
+
+from benchmark.errors import UserError
+from datamodules import _annotations as annotations
+from datamodules._data import Data
+
+CLASSES = 101
+SIZES = {1: (9_537, 3_783), 2: (9_586, 3_734), 3: (9_624, 3_696)}  # train and test of each split
+
+
+def ucf101(
+    *,
+    root: str | Path | None = None,
+    split: int = 1,
+    videos: str = "UCF-101/{path}",
+    sizes: Literal["known", "any"] = "known",
+    shots: int | None = None,
+    shots_seed: int = 0,
+) -> Data:
+    """Return UCF101: sports and instruments, clips of one video never in both train and test.
+
+    Args:
+        root: Folder of the lists, or of `ucfTrainTestlist` with them, and of the videos; None is
+            `data/ucf101` in the folder that runs work in.
+        split: Which of the three official splits.
+        videos: Where a video lies in the root, by the {path} that the lists give.
+        sizes: "any" takes lists of any length.
+        shots: Training videos per class; None is all.
+        shots_seed: Chooses them.
+
+    Raises:
+        UserError: Something is missing, or not what it should be.
+    """
+    if split not in SIZES:
+        raise UserError(f"data.split must be 1, 2 or 3, not {split}")
+    holds = "classInd.txt, trainlist01.txt, testlist01.txt and the folder UCF-101"
+    place = annotations.folder("ucf101", root, holds)
+
+    def find(name: str) -> Path:
+        return annotations.find(place, name, f"ucfTrainTestlist/{name}")
+
+    classes = annotations.counted(find("classInd.txt"))
+    listings = {}
+    for key in ("train", "test"):
+        file = find(f"{key}list{split:02d}.txt")
+        paths = [line.split()[0] for line in annotations.lines(file)]
+        labels = [path.rpartition("/")[0] for path in paths]  # the class is the folder
+        numbers = annotations.numbers(file, labels, classes)
+        listings[key] = annotations.located(videos, path=paths), numbers
+    return annotations.assemble(
+        "ucf101",
+        classes,
+        listings,
+        root=place,
+        flip="ok",
+        known=[SIZES[split]],
+        sizes=sizes,
+        count=CLASSES,
+        shots=shots,
+        shots_seed=shots_seed,
+    )
