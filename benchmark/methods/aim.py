@@ -79,8 +79,8 @@ def aim(
     embedding of time; `temporal_in` (Something-Something) comes before that pass, `joint` runs
     beside the MLP, times `scale`. `drop_path` grows linearly over the blocks up to its value, on
     the temporal and joint branches. The final norm trains too. ViT-B/16, 8 frames, 400 classes:
-    10,966,672 parameters with three adapters, 14,517,136 with four. The embedding starts as noise of
-    standard deviation `time_std`, the authors' at zero.
+    10,966,672 parameters with three adapters, 14,517,136 with four. The embedding starts as
+    noise of standard deviation `time_std`, the authors' at zero.
     """
     if unknown := set(adapters) - set(ADAPTERS):
         raise ValueError(f"adapters has {sorted(unknown)}; there are {', '.join(ADAPTERS)}")

@@ -51,8 +51,8 @@ def full(model: VideoViT, *, temporal: str | None = None, time_std: float = 0.0)
     """Train everything.
 
     With `temporal="divided"` every block also attends over time, and there is an embedding of time:
-    121,567,120 parameters in ViT-B/16 with 8 frames and a head of 400 classes. That embedding starts
-    as noise of standard deviation `time_std`; TimeSformer's starts at zero, and so does this one.
+    121,567,120 parameters in ViT-B/16 with 8 frames and a head of 400 classes. That embedding
+    starts as noise of standard deviation `time_std`, TimeSformer's at zero.
     """
     if temporal not in (None, "divided"):
         raise ValueError(f"temporal is {temporal!r}; there is 'divided', or none")
