@@ -73,8 +73,8 @@ def table(found: dict[str, Any]) -> str:
     rows = [
         ("trained parameters", f"{found['trained']:,}", theirs.get("trained_m"), "M"),
         ("  of these the head", f"{found['head']:,}", None, ""),
-        ("total parameters", f"{found['total']:,}", theirs.get("total_m"), "M"),
-        (f"tested parameters{note}", f"{found['tested']:,}", None, ""),
+        ("total parameters, training", f"{found['total']:,}", None, ""),
+        (f"total parameters{note}", f"{found['tested']:,}", theirs.get("total_m"), "M"),
         (f"GMACs per view{note}", f"{found['macs_per_view'] / giga:.2f}", None, ""),
         (f"GMACs x {found['views']} views", f"{found['macs'] / giga:.1f}", theirs.get("gmacs"), ""),
         ("GMACs of training a clip", f"{found['training_macs'] / giga:.1f}", None, ""),
