@@ -266,7 +266,13 @@ def test_children_die_with_a_parent_that_is_killed(tmp_path):
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_parent_ends_its_children_first(tmp_path, number):
-    parent, pids = family(tmp_path)
+    # A shell starts what it puts in the background deaf to SIGINT and SIGHUP, tests included.
+    before = {each: signal.signal(each, signal.SIG_DFL) for each in (signal.SIGINT, signal.SIGHUP)}
+    try:
+        parent, pids = family(tmp_path)
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
     parent.send_signal(number)
     _, error = parent.communicate(timeout=30)
     assert "KeyboardInterrupt" in error and parent.returncode != 0
