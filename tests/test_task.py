@@ -74,9 +74,6 @@ def test_resuming_gives_what_an_uninterrupted_run_gives(tmp_path: Path) -> None:
     straight = classification()
     fit(tmp_path, 4, straight)
 
-    class Stop(Exception):
-        pass
-
     half = classification()
     it = trainer(tmp_path, 4)
     saved = tmp_path / "half.ckpt"
