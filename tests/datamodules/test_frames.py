@@ -4,10 +4,11 @@ import av
 import numpy as np
 import pytest
 from make_videos import greys, write
+from PIL import Image
 
-from datamodules import _frames
-from datamodules._decode import DecodeError, IndexedVideo
-from datamodules._frames import FrameFolder, open_video
+from datamodules.decoding import frames as _frames
+from datamodules.decoding.decode import DecodeError, IndexedVideo
+from datamodules.decoding.frames import FrameFolder, open_video
 
 
 def pictures(folder, numbers, form="{:05d}.png", codec="png", pixels="rgb24"):
@@ -58,8 +59,8 @@ def test_only_wanted_pictures_are_opened(tmp_path, monkeypatch):
     folder = pictures(tmp_path / "a", range(9))
     (folder / "00004.png").write_bytes(b"broken")
     opened = []
-    real = av.open
-    monkeypatch.setattr(_frames.av, "open", lambda file: opened.append(file) or real(file))
+    real = _frames.open_file
+    monkeypatch.setattr(_frames, "open_file", lambda file: opened.append(file) or real(file))
     video = FrameFolder(folder)
     assert levels(video, [2, 7]) == [2, 7] and len(opened) == 2
     with pytest.raises(DecodeError, match=r"00004\.png"):
@@ -69,6 +70,36 @@ def test_only_wanted_pictures_are_opened(tmp_path, monkeypatch):
 def test_optical_flow_beside_the_frames_is_left_alone(tmp_path):
     pictures(tmp_path / "a", range(3), "flow_x_{:05d}.png")
     assert levels(FrameFolder(pictures(tmp_path / "a", range(5), "img_{:05d}.png")), [4]) == [4]
+
+
+def test_pictures_become_rgb_and_upright_as_a_player_shows_them(tmp_path):
+    """Grey, CMYK and turned pictures; the camera says how it was held."""
+    rng = np.random.default_rng(0)
+    rgb = np.repeat(np.repeat(rng.integers(256, size=(6, 8, 3), dtype=np.uint8), 8, 0), 8, 1)
+    for number, mode in enumerate(("RGB", "L", "CMYK")):
+        Image.fromarray(rgb).convert(mode).save(tmp_path / f"{number}.jpg", quality=100)
+    turned = Image.Exif()
+    turned[0x0112] = 6  # to be turned right
+    Image.fromarray(np.ascontiguousarray(np.rot90(rgb))).save(
+        tmp_path / "3.jpg", quality=100, exif=turned
+    )
+    found = FrameFolder(tmp_path).frames([0, 1, 2, 3]).astype(int)
+    grey = np.array(Image.fromarray(rgb).convert("L").convert("RGB")).astype(int)
+    for frame, expected in zip(found, (rgb, grey, rgb, rgb), strict=True):
+        assert np.abs(frame - expected)[4::8, 4::8].max() < 12  # amid the squares
+
+
+def test_a_damaged_picture_and_one_of_another_size_are_named(tmp_path):
+    folder = pictures(tmp_path / "a", range(4), "{}.jpg", "mjpeg", "yuvj444p")
+    Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(folder / "2.jpg")
+    content = (folder / "3.jpg").read_bytes()
+    (folder / "3.jpg").write_bytes(content[: len(content) * 2 // 3])
+    video = FrameFolder(folder)
+    assert len(video.frames([0, 1])) == 2
+    with pytest.raises(DecodeError, match="frame 0 is 64x48, but frame 2 is 30x20"):
+        video.frames([0, 2])
+    with pytest.raises(DecodeError, match=r"3\.jpg"):
+        video.frames([3])
 
 
 def test_a_folder_that_makes_no_sense_is_told(tmp_path):

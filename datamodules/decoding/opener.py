@@ -1,0 +1,39 @@
+"""How the video at an index of a split is opened: decoded or from a cache, all of it or a part."""
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+from pytorchvideo.data.video import Video
+
+from datamodules._data import Split
+from datamodules.decoding.cache import cached
+from datamodules.decoding.footage import DecodeError
+from datamodules.decoding.frames import open_video
+from datamodules.decoding.segment import Segment
+from datamodules.upkeep.audit import known_broken
+
+Open = Callable[[int], Video]  # of the video at an index, or DecodeError
+
+
+def opener(split: Split, name: str, *, decoder: str, cache: bool) -> Open:
+    """Return what opens the videos of a split; what an audit found broken is not tried.
+
+    Args:
+        split: The videos.
+        name: Of the dataset.
+        decoder: "pyav" or "torchcodec".
+        cache: Decode all of them first, unless another run has.
+    """
+    from_file = partial(_open, split, decoder, known_broken(split, name))
+    return cached(split, name, from_file, decoder) if cache else from_file
+
+
+def _open(split: Split, decoder: str, broken: NDArray[np.bool_] | None, index: int) -> Video:
+    path = split.path(index)
+    if broken is not None and broken[index]:
+        raise DecodeError(f"{path}: broken, as its audit found")
+    video = open_video(path, decoder)
+    segment = split.segment(index)
+    return video if segment is None else Segment(video, *segment)
