@@ -1,6 +1,7 @@
 """What a dataset is: its facts, and lists of videos that stay small however long they get."""
 
 import hashlib
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from benchmark.errors import UserError
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """A list of labelled videos in four arrays.
+    """A list of labelled videos, or of parts of videos, in a few arrays.
 
     A million paths as Python strings cost hundreds of megabytes, and every loader worker would
     copy them as reference counts change; arrays are shared by all workers for good.
@@ -24,17 +25,31 @@ class Split:
     starts: NDArray[np.int64]  # path i is text[starts[i]:ends[i]]
     ends: NDArray[np.int64]
     labels: NDArray[np.int64]
+    segments: NDArray[np.float64] | None = None  # (N, 2) start and end, seconds; None: all of each
 
     @staticmethod
-    def of(paths: Sequence[str], labels: ArrayLike, root: str | Path = "") -> "Split":
-        """Pack `paths`, relative to `root`, and their class numbers."""
-        encoded = [path.encode() for path in paths]
-        ends = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
-        text = np.frombuffer(b"".join(encoded), np.uint8)
+    def of(
+        paths: Sequence[str],
+        labels: ArrayLike,
+        root: str | Path = "",
+        segments: ArrayLike | None = None,
+    ) -> "Split":
+        """Pack `paths`, relative to `root`, their class numbers, and which part of each is meant.
+
+        Raises:
+            ValueError: Lengths differ.
+            UnicodeEncodeError: A path is no text.
+        """
+        lengths = np.fromiter((len(path.encode()) for path in paths), np.int64, len(paths))
+        ends = np.cumsum(lengths)
+        text = np.frombuffer("".join(paths).encode(), np.uint8)
         numbers = np.asarray(labels, np.int64)
+        parts = None if segments is None else np.asarray(segments, np.float64)
         if numbers.shape != (len(paths),):
             raise ValueError(f"{len(paths)} paths, but labels of shape {numbers.shape}")
-        return Split(str(root), text, ends[:-1], ends[1:], numbers)
+        if parts is not None and parts.shape != (len(paths), 2):
+            raise ValueError(f"{len(paths)} paths, but segments of shape {parts.shape}")
+        return Split(str(root), text, ends - lengths, ends, numbers, parts)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -45,11 +60,18 @@ class Split:
 
     def path(self, index: int) -> str:
         """Return the path of a video on this machine."""
-        return str(Path(self.root, self.name(index)))
+        return os.path.join(self.root, self.name(index))  # a Path interns its parts
 
     def label(self, index: int) -> int:
         """Return the class number of a video."""
         return int(self.labels[index])
+
+    def segment(self, index: int) -> tuple[float, float] | None:
+        """Return start and end of the part of a video that is meant, in seconds; None is all."""
+        if self.segments is None:
+            return None
+        start, end = self.segments[index].tolist()
+        return start, end
 
     def names(self) -> Iterator[str]:
         """Yield the paths as the dataset lists them, in order."""
@@ -59,14 +81,20 @@ class Split:
         """Return the videos at `indices`, in that order; the text is shared, not copied."""
         rows = np.asarray(indices, np.int64)
         return replace(
-            self, starts=self.starts[rows], ends=self.ends[rows], labels=self.labels[rows]
+            self,
+            starts=self.starts[rows],
+            ends=self.ends[rows],
+            labels=self.labels[rows],
+            segments=None if self.segments is None else self.segments[rows],
         )
 
     def sha256(self) -> str:
-        """Return a checksum of names, labels and order, the same on every machine."""
+        """Return a checksum of names, labels, segments and order, the same on every machine."""
         digest = hashlib.sha256()
-        for name, label in zip(self.names(), self.labels.tolist(), strict=True):
-            digest.update(f"{name}\0{label}\n".encode())
+        for index, name in enumerate(self.names()):
+            part = self.segment(index)
+            seconds = "" if part is None else f"\0{part[0]!r}\0{part[1]!r}"
+            digest.update(f"{name}\0{self.labels[index]}{seconds}\n".encode())
         return digest.hexdigest()
 
 
@@ -77,10 +105,14 @@ class Data:
     name: str
     classes: tuple[str, ...]
     splits: Mapping[str, Split]  # "train", "test", and "holdout" where there is one
-    flip: str  # "ok", or "never" where a horizontal flip changes the label
+    # "ok"; "never" where a horizontal flip changes the label; "swap" where it makes it another
+    # label, and which label becomes which is known: the pairs are `swaps`.
+    flip: str
+    swaps: tuple[tuple[int, int], ...] = ()
     # The accuracy on "test" that no model blind to the order of frames can exceed, if one is known.
     order_blind_ceiling: float | None = None
-    held_out: tuple[int, ...] | None = None  # which of the original train videos are "holdout"
+    chosen: tuple[int, ...] | None = None  # few shots: which of the listed train videos they are
+    held_out: tuple[int, ...] | None = None  # which of the train videos became "holdout"
 
 
 def hold_out(data: Data, share: float, seed: int) -> Data:

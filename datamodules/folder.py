@@ -4,11 +4,16 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from benchmark.errors import UserError
+import numpy as np
+
+from benchmark.errors import UserError, nearest
 from datamodules import _annotations as annotations
+from datamodules._annotations import Listing
 from datamodules._data import Data
 
-VIDEOS = frozenset(".avi .flv .m4v .mkv .mov .mp4 .mpeg .mpg .ogv .ts .webm .wmv".split())
+VIDEOS = frozenset(
+    ".3gp .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .webm .wmv".split()
+)
 
 
 def folder(
@@ -22,7 +27,8 @@ def folder(
 ) -> Data:
     """Return the videos in two folders that hold a folder per class.
 
-    Files whose name does not end as a video's does, or starts with a dot, are not listed.
+    A video is a file, or a folder of its frames. Files whose name does not end as a video's does,
+    and whatever starts with a dot, are not listed.
 
     Args:
         root: Holds both; None is `data/folder` in the folder that runs work in.
@@ -33,29 +39,48 @@ def folder(
         shots_seed: Chooses them.
 
     Raises:
-        UserError: There are no such folders, or test has a class that train has not.
+        UserError: There are no such folders, a class has no training video, or test has a class
+            that train has not.
     """
-    place = annotations.folder("folder", root, f"{train}/CLASS/VIDEO and {test}/CLASS/VIDEO")
-    classes = tuple(_names(place / train, folders=True))
-    listings = {}
-    for split, name in (("train", train), ("test", test)):
-        paths, labels = [], []
-        for label in _names(place / name, folders=True):
-            for video in _names(place / name / label, folders=False):
-                if Path(video).suffix.lower() in VIDEOS:
-                    paths.append(f"{name}/{label}/{video}")
-                    labels.append(label)
-        listings[split] = paths, annotations.numbers(place / name, labels, classes)
+    holds = f"{train}/CLASS/VIDEO and {test}/CLASS/VIDEO (data.train and data.test name others)"
+    place = annotations.folder("folder", root, holds)
+    for name in (train, test):
+        if not (place / name).is_dir():
+            raise UserError(f"no folder {place / name}: data.root=DIR holds {holds}")
+    classes = [label for label, is_folder in _entries(place / train) if is_folder]
+    listings = {
+        "train": _listing(place, train, classes),
+        "test": _listing(place, test, classes),
+    }
+    if empty := sorted(set(range(len(classes))) - set(listings["train"][1].tolist())):
+        ends = ", ".join(sorted(VIDEOS))
+        raise UserError(f"{place / train / classes[empty[0]]}: there is no video in it ({ends})")
     return annotations.assemble(
         "folder", classes, listings, root=place, flip=flip, shots=shots, shots_seed=shots_seed
     )
 
 
-def _names(place: Path, *, folders: bool) -> list[str]:
-    """Return what lies in a folder, folders or files, in the order of the alphabet."""
+def _listing(place: Path, name: str, classes: list[str]) -> Listing:
+    """Return the videos in a folder per class, relative to `place`, and their class numbers."""
+    numbers = {label: number for number, label in enumerate(classes)}
+    paths: list[str] = []
+    labels: list[int] = []
+    for label in (label for label, is_folder in _entries(place / name) if is_folder):
+        for video, is_folder in _entries(place / name / label):
+            if not is_folder and Path(video).suffix.lower() not in VIDEOS:
+                continue
+            if label not in numbers:
+                known = nearest(label, classes)
+                raise UserError(f"{place / name / label}: no class {label!r} in training{known}")
+            paths.append(f"{name}/{label}/{video}")
+            labels.append(numbers[label])
+    return paths, np.array(labels, np.int64)
+
+
+def _entries(place: Path) -> list[tuple[str, bool]]:
+    """Return what lies in a folder, in the order of the alphabet, and whether it is a folder."""
     try:
         with os.scandir(place) as entries:
-            found = (each.name for each in entries if each.is_dir() == folders)
-            return sorted(name for name in found if not name.startswith("."))
+            return sorted((each.name, each.is_dir()) for each in entries if each.name[0] != ".")
     except OSError as error:
         raise UserError(f"{place}: {error.strerror}") from None

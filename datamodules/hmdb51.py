@@ -1,16 +1,20 @@
 """HMDB51 (Kuehne et al., 2011), https://doi.org/10.1109/ICCV.2011.6126543."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Unpack
+
+import numpy as np
 
 from benchmark.errors import UserError
 from datamodules import _annotations as annotations
+from datamodules import _tables as tables
+from datamodules._annotations import Options
 from datamodules._data import Data
 
 CLASSES = 51
 SIZES = ((3_570, 1_530),)  # train and test of every split: 70 and 30 videos per class
 FOLDERS = ("", "testTrainMulti_7030_splits", "annotations")  # where the lists may lie
-SPLITS = {"1": "train", "2": "test"}  # the mark behind a video; 0 is in neither
+MARKS = {"train": "1", "test": "2"}  # behind a video; 0 is in neither
 
 
 def hmdb51(
@@ -18,9 +22,7 @@ def hmdb51(
     root: str | Path | None = None,
     split: int = 1,
     videos: str = "{label}/{file}",
-    sizes: Literal["known", "any"] = "known",
-    shots: int | None = None,
-    shots_seed: int = 0,
+    **options: Unpack[Options],
 ) -> Data:
     """Return HMDB51: short clips of films, 51 things that people do.
 
@@ -28,10 +30,9 @@ def hmdb51(
         root: Folder of the lists, or of `testTrainMulti_7030_splits` with them, and of the videos;
             None is `data/hmdb51` in the folder that runs work in.
         split: Which of the three official splits.
-        videos: Where a video lies in the root, by {label} and {file}.
-        sizes: "any" takes lists of any length.
-        shots: Training videos per class; None is all.
-        shots_seed: Chooses them.
+        videos: Where a video lies in the root, by {label} and {file}, or by {stem}, the file
+            without ".avi": a file, or a folder of its frames.
+        **options: As in `datamodules._annotations.Options`.
 
     Raises:
         UserError: Something is missing, or not what it should be.
@@ -41,33 +42,32 @@ def hmdb51(
     holds = "testTrainMulti_7030_splits and a folder of videos per class"
     place = annotations.folder("hmdb51", root, holds)
     end = f"_test_split{split}.txt"
-    files = next(filter(None, (sorted((place / f).glob(f"*{end}")) for f in FOLDERS)), [])
-    classes = tuple(file.name.removesuffix(end) for file in files)
-    found: dict[str, tuple[list[str], list[str]]] = {"train": ([], []), "test": ([], [])}
-    for file, label in zip(files, classes, strict=True):
-        for video, mark in zip(*annotations.pairs(file), strict=True):
-            if mark not in ("0", *SPLITS):
-                raise UserError(f"{file}: {video} is marked {mark}, not 0, 1 or 2")
-            if mark in SPLITS:
-                names, labels = found[SPLITS[mark]]
-                names.append(video)
-                labels.append(label)
-    listings = {
-        key: (
-            annotations.located(videos, label=labels, file=names),
-            annotations.numbers(place, labels, classes),
-        )
-        for key, (names, labels) in found.items()
-    }
+    lists = next(filter(None, (sorted((place / f).glob(f"*{end}")) for f in FOLDERS)), [])
+    classes = tuple(file.name.removesuffix(end) for file in lists)
+    files: dict[str, list[str]] = {key: [] for key in MARKS}
+    labels: dict[str, list[int]] = {key: [] for key in MARKS}
+    for label, file in enumerate(lists):
+        for key, found in _marked(file).items():
+            files[key] += found
+            labels[key] += [label] * len(found)
+    listings = {}
+    for key in MARKS:
+        own = [classes[label] for label in labels[key]]
+        stems = [file.removesuffix(".avi") for file in files[key]]
+        paths = annotations.located(videos, label=own, file=files[key], stem=stems)
+        listings[key] = paths, np.array(labels[key], np.int64)
     return annotations.assemble(
-        "hmdb51",
-        classes,
-        listings,
-        root=place,
-        flip="ok",
-        known=SIZES,
-        sizes=sizes,
-        count=CLASSES,
-        shots=shots,
-        shots_seed=shots_seed,
+        "hmdb51", classes, listings, root=place, flip="ok", known=SIZES, count=CLASSES, **options
     )
+
+
+def _marked(file: Path) -> dict[str, list[str]]:
+    """Return the videos of each split that the list of a class names."""
+    listed = tables.pairs(file)
+    for row, mark in enumerate(listed.columns[1]):
+        if mark not in ("0", *MARKS.values()):
+            raise listed.wrong(row, f"{listed.columns[0][row]} is marked {mark}, not 0, 1 or 2")
+    return {
+        key: [video for video, each in zip(*listed.columns, strict=True) if each == mark]
+        for key, mark in MARKS.items()
+    }

@@ -1,11 +1,14 @@
 """Jester (Materzynska et al., 2019), https://doi.org/10.1109/ICCVW.2019.00349."""
 
+import sys
 from pathlib import Path
-from typing import Literal
+from typing import Unpack
 
-from benchmark.errors import UserError
 from datamodules import _annotations as annotations
+from datamodules import _tables as tables
+from datamodules._annotations import Options
 from datamodules._data import Data
+from datamodules._tables import Kinds
 
 CLASSES = 27
 SIZES = ((118_562, 14_787),)  # train and validation
@@ -16,9 +19,7 @@ def jester(
     *,
     root: str | Path | None = None,
     videos: str = "20bn-jester-v1/{id}",
-    sizes: Literal["known", "any"] = "known",
-    shots: int | None = None,
-    shots_seed: int = 0,
+    **options: Unpack[Options],
 ) -> Data:
     """Return Jester: gestures before a webcam.
 
@@ -29,9 +30,7 @@ def jester(
             work in.
         videos: Where a video lies in the root, by its {id}: a folder of JPEG frames, 12 per
             second, as the dataset ships them, or a file encoded from one.
-        sizes: "any" takes lists of any length.
-        shots: Training videos per class; None is all.
-        shots_seed: Chooses them.
+        **options: As in `datamodules._annotations.Options`.
 
     Raises:
         UserError: Something is missing, or not what it should be.
@@ -39,23 +38,14 @@ def jester(
     holds = "jester-v1-labels.csv, jester-v1-train.csv, jester-v1-validation.csv and the videos"
     place = annotations.folder("jester", root, holds)
     classes = annotations.classes(annotations.find(place, "jester-v1-labels.csv"))
+    kinds: Kinds = {"id": str, "label": sys.intern}
     listings = {}
     for split, name in NAMES.items():
         file = annotations.find(place, f"jester-v1-{name}.csv")
-        rows = annotations.table(file, delimiter=";")
-        if rows and len(rows[0]) != 2:
-            raise UserError(f"{file}: its rows are not id;label")
-        numbers = annotations.numbers(file, [label for _, label in rows], classes)
-        listings[split] = annotations.located(videos, id=[video for video, _ in rows]), numbers
+        listed = tables.columns(file, kinds, delimiter=";", header=False)
+        ids, labels = listed.columns
+        numbers = annotations.numbers(listed, labels, classes)
+        listings[split] = annotations.located(videos, id=ids), numbers
     return annotations.assemble(
-        "jester",
-        classes,
-        listings,
-        root=place,
-        flip="never",
-        known=SIZES,
-        sizes=sizes,
-        count=CLASSES,
-        shots=shots,
-        shots_seed=shots_seed,
+        "jester", classes, listings, root=place, flip="never", known=SIZES, count=CLASSES, **options
     )

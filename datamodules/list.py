@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Literal
 
-from benchmark.errors import UserError
 from datamodules import _annotations as annotations
+from datamodules import _tables as tables
 from datamodules._data import Data
 
 
@@ -29,7 +29,8 @@ def list(  # the builtin of this name is not used in this file
         test: List of the test videos, likewise.
         classes: File of class names in their order: one per line, or JSON, a list or name: number.
             Without one, classes are what the training labels are, in the order of the alphabet.
-        videos: Where a video lies in the root, by {path} and {label}.
+        videos: Where a video lies in the root, by {path} and {label}: a file, or a folder of its
+            frames.
         flip: "never" where a horizontal flip changes a label.
         shots: Training videos per class; None is all.
         shots_seed: Chooses them.
@@ -39,20 +40,16 @@ def list(  # the builtin of this name is not used in this file
     """
     place = annotations.folder("list", root, f"the lists {train} and {test} and the videos")
     files = {"train": annotations.find(place, train), "test": annotations.find(place, test)}
-    found = {split: annotations.pairs(file) for split, file in files.items()}
+    found = {split: tables.pairs(file) for split, file in files.items()}
     if classes is None:
-        names = annotations.named(found["train"][1])
+        names = annotations.named(found["train"].columns[1])
     else:
         names = annotations.classes(annotations.find(place, classes))
-    if not names:
-        raise UserError(f"{files['train']}: there is no class in it")
-    listings = {
-        split: (
-            annotations.located(videos, path=paths, label=labels),
-            annotations.numbers(files[split], labels, names),
-        )
-        for split, (paths, labels) in found.items()
-    }
+    listings = {}
+    for split, listed in found.items():
+        paths, labels = listed.columns
+        located = annotations.located(videos, path=paths, label=labels)
+        listings[split] = located, annotations.numbers(listed, labels, names)
     return annotations.assemble(
         "list", names, listings, root=place, flip=flip, shots=shots, shots_seed=shots_seed
     )

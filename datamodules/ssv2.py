@@ -1,35 +1,38 @@
 """Something-Something v2 (Goyal et al., 2017), https://arxiv.org/abs/1706.04261."""
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Unpack
 
+from benchmark.errors import UserError
 from datamodules import _annotations as annotations
+from datamodules import _tables as tables
+from datamodules._annotations import Options
 from datamodules._data import Data
 
 CLASSES = 174
 SIZES = ((168_913, 24_777),)  # train and validation
 NAMES = {"train": "train", "test": "validation", "labels": "labels"}
+SWAPS = ((86, 87), (93, 94), (166, 167))  # pulling and pushing from a side, turning the camera
 
 
 def ssv2(
     *,
     root: str | Path | None = None,
     videos: str = "20bn-something-something-v2/{id}.webm",
-    sizes: Literal["known", "any"] = "known",
-    shots: int | None = None,
-    shots_seed: int = 0,
+    flip: Literal["never", "swap"] = "never",
+    **options: Unpack[Options],
 ) -> Data:
     """Return Something-Something v2: what hands do with some thing, which only motion tells.
-
-    A flip turns "from left to right" into its opposite: never.
 
     Args:
         root: Folder of the JSON files and the videos; None is `data/ssv2` in the folder that runs
             work in.
-        videos: Where a video lies in the root, by its {id}.
-        sizes: "any" takes lists of any length.
-        shots: Training videos per class; None is all.
-        shots_seed: Chooses them.
+        videos: Where a video lies in the root, by its {id}: a file, or a folder of its frames.
+        flip: A horizontal flip turns "from left to right" into its opposite: "never", or "swap" to
+            give the flipped clip the opposite label.
+        **options: As in `datamodules._annotations.Options`.
 
     Raises:
         UserError: Something is missing, or not what it should be.
@@ -43,19 +46,30 @@ def ssv2(
     classes = annotations.classes(files["labels"])
     listings = {}
     for split in ("train", "test"):
-        ids, templates = annotations.members(files[split], "id", "template")
+        listed = tables.members(files[split], "id", "template")
+        ids, templates = listed.columns
         labels = [each.replace("[", "").replace("]", "") for each in templates]
-        numbers = annotations.numbers(files[split], labels, classes)
+        numbers = annotations.numbers(listed, labels, classes)
         listings[split] = annotations.located(videos, id=ids), numbers
     return annotations.assemble(
         "ssv2",
         classes,
         listings,
         root=place,
-        flip="never",
+        flip=flip,
+        swaps=_mirrored(files["labels"], classes) if flip == "swap" else (),
         known=SIZES,
-        sizes=sizes,
         count=CLASSES,
-        shots=shots,
-        shots_seed=shots_seed,
+        **options,
     )
+
+
+def _mirrored(file: Path, classes: Sequence[str]) -> tuple[tuple[int, int], ...]:
+    """Return SWAPS, after a look at whether these classes are each other's mirror image."""
+    sides = {"left": "right", "right": "left"}
+    for one, other in SWAPS:
+        both = classes[one : one + 1], classes[other : other + 1]
+        mirrored = [re.sub("left|right", lambda side: sides[side[0]], name) for name in both[0]]
+        if mirrored != [*both[1]]:
+            raise UserError(f"{file}: classes {one} and {other} do not mirror each other")
+    return SWAPS

@@ -1,10 +1,12 @@
 """UCF101 (Soomro et al., 2012), https://arxiv.org/abs/1212.0402."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Unpack
 
 from benchmark.errors import UserError
 from datamodules import _annotations as annotations
+from datamodules import _tables as tables
+from datamodules._annotations import Options
 from datamodules._data import Data
 
 CLASSES = 101
@@ -16,9 +18,7 @@ def ucf101(
     root: str | Path | None = None,
     split: int = 1,
     videos: str = "UCF-101/{path}",
-    sizes: Literal["known", "any"] = "known",
-    shots: int | None = None,
-    shots_seed: int = 0,
+    **options: Unpack[Options],
 ) -> Data:
     """Return UCF101: sports and instruments, clips of one video never in both train and test.
 
@@ -26,10 +26,9 @@ def ucf101(
         root: Folder of the lists, or of `ucfTrainTestlist` with them, and of the videos; None is
             `data/ucf101` in the folder that runs work in.
         split: Which of the three official splits.
-        videos: Where a video lies in the root, by the {path} that the lists give.
-        sizes: "any" takes lists of any length.
-        shots: Training videos per class; None is all.
-        shots_seed: Chooses them.
+        videos: Where a video lies in the root, by the {path} that the lists give, or by {stem},
+            the path without ".avi": a file, or a folder of its frames.
+        **options: As in `datamodules._annotations.Options`.
 
     Raises:
         UserError: Something is missing, or not what it should be.
@@ -42,14 +41,15 @@ def ucf101(
     def find(name: str) -> Path:
         return annotations.find(place, name, f"ucfTrainTestlist/{name}")
 
-    classes = annotations.counted(find("classInd.txt"))
+    classes = _classes(find("classInd.txt"))
     listings = {}
     for key in ("train", "test"):
-        file = find(f"{key}list{split:02d}.txt")
-        paths = [line.split()[0] for line in annotations.lines(file)]
+        listed = tables.lines(find(f"{key}list{split:02d}.txt"))
+        paths = [line.split()[0] for line in listed.columns[0]]  # "path number" or "path"
         labels = [path.rpartition("/")[0] for path in paths]  # the class is the folder
-        numbers = annotations.numbers(file, labels, classes)
-        listings[key] = annotations.located(videos, path=paths), numbers
+        numbers = annotations.numbers(listed, labels, classes)
+        stems = [path.removesuffix(".avi") for path in paths]
+        listings[key] = annotations.located(videos, path=paths, stem=stems), numbers
     return annotations.assemble(
         "ucf101",
         classes,
@@ -57,8 +57,18 @@ def ucf101(
         root=place,
         flip="ok",
         known=[SIZES[split]],
-        sizes=sizes,
         count=CLASSES,
-        shots=shots,
-        shots_seed=shots_seed,
+        **options,
     )
+
+
+def _classes(file: Path) -> tuple[str, ...]:
+    """Return the names in a file whose lines are a number, from 1, and a class."""
+    listed = tables.lines(file)
+    found = {}
+    for row, line in enumerate(listed.columns[0]):
+        number, _, name = line.partition(" ")
+        if not number.isdigit() or not name:
+            raise listed.wrong(row, f"{line!r} is no number and class")
+        found[name.strip()] = int(number) - 1
+    return annotations.ordered(file, found)

@@ -9,6 +9,8 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+from PIL import Image
+
 Found = tuple[list[str], dict[str, list[tuple[str, int]]]]
 Writer = Callable[[Path, int, int], Found]
 
@@ -25,6 +27,13 @@ def videos(root: Path, splits: dict[str, list[tuple[str, int]]]) -> None:
             first = root / listed[0][0]
             first.parent.mkdir(parents=True, exist_ok=True)
             first.touch()
+
+
+def jpegs(folder: Path, count: int) -> None:
+    """Write a folder of frames, numbered from 1; the grey level of each is its place, from 0."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for level in range(count):
+        Image.new("RGB", (64, 48), (level,) * 3).save(folder / f"frame_{level + 1:010d}.jpg")
 
 
 def kinetics(count: int) -> Writer:
@@ -47,16 +56,26 @@ def kinetics(count: int) -> Writer:
     return write
 
 
+SIDES = {  # the official names of the classes of SSv2 that a flip turns into each other
+    86: "Pulling something from left to right",
+    87: "Pulling something from right to left",
+    93: "Pushing something from left to right",
+    94: "Pushing something from right to left",
+    166: "Turning the camera left while filming something",
+    167: "Turning the camera right while filming something",
+}
+
+
 def ssv2(root: Path, train: int, test: int) -> Found:
     # the numbers in labels.json are strings, and not in the order in which they stand
-    classes = [f"Moving something number {i} from left to right" for i in range(174)]
+    classes = [SIDES.get(i, f"Moving something number {i}") for i in range(174)]
     numbers = {name: str(i) for i, name in reversed(list(enumerate(classes)))}
     (root / "something-something-v2-labels.json").write_text(json.dumps(numbers))
     splits: dict[str, list[tuple[str, int]]] = {}
     for split, name, total in (("train", "train", train), ("test", "validation", test)):
         items, splits[split] = [], []
         for i in range(total):
-            template = f"Moving [something] number {i % 174} from left to right"
+            template = classes[i % 174].replace("something", "[something]")
             items.append({"id": str(i), "label": "moving", "template": template})
             splits[split].append((f"20bn-something-something-v2/{i}.webm", i % 174))
         (root / f"something-something-v2-{name}.json").write_text(json.dumps(items))
@@ -127,6 +146,41 @@ def jester(root: Path, train: int, test: int) -> Found:
     return classes, splits
 
 
+def epic(root: Path, train: int, test: int) -> Found:
+    """Write EPIC-Kitchens-100, its 3,806 actions: row i shows verb i % 97 and noun i % 300."""
+    lists = root / "epic-kitchens-100-annotations"
+    lists.mkdir(exist_ok=True)
+    words = {kind: [f"{kind}:{i}" for i in range(n)] for kind, n in (("verb", 97), ("noun", 300))}
+    for kind, keys in words.items():
+        rows = [f"""{i},{key},"['{key}', 'a']",some""" for i, key in enumerate(keys)]
+        text = "\n".join(["id,key,instances,category", *rows])
+        (lists / f"EPIC_100_{kind}_classes.csv").write_text(text)
+    pairs = sorted({(i % 97, i % 300) for i in range(min(3806, max(train, test)))})
+    splits: dict[str, list[tuple[str, int]]] = {}
+    for split, name, total in (("train", "train", train), ("test", "validation", test)):
+        rows, splits[split] = [",".join(EPIC)], []
+        for i in range(total):
+            start, verb, noun = i % 7000, i % 3806 % 97, i % 3806 % 300
+            video = f"P01_{i % 3:02d}"
+            times = [
+                f"{s // 3600:02d}:{s // 60 % 60:02d}:{s % 60:02d}.50" for s in (start, start + 2)
+            ]
+            frames = [50 * start + 25, 50 * start + 125]
+            what = ["open, then close", "open", verb, "door", noun, "['door']", [noun]]
+            row = [f"{video}_{i}", "P01", video, "00:00:01.089", *times, *frames, *what]
+            rows.append(",".join(f'"{each}"' for each in row))
+            splits[split].append((f"P01/videos/{video}.MP4", pairs.index((verb, noun))))
+        (lists / f"EPIC_100_{name}.csv").write_text("\n".join(rows) + "\n")
+    videos(root, splits)
+    return [f"{words['verb'][verb]} {words['noun'][noun]}" for verb, noun in pairs], splits
+
+
+EPIC = (
+    *("narration_id", "participant_id", "video_id", "narration_timestamp"),
+    *("start_timestamp", "stop_timestamp", "start_frame", "stop_frame"),
+    *("narration", "verb", "verb_class", "noun", "noun_class", "all_nouns", "all_noun_classes"),
+)
+
 WRITERS: dict[str, Writer] = {
     "kinetics400": kinetics(400),
     "kinetics600": kinetics(600),
@@ -136,4 +190,19 @@ WRITERS: dict[str, Writer] = {
     "hmdb51": hmdb51,
     "diving48": diving48,
     "jester": jester,
+    "epic_kitchens100": epic,
 }
+
+# data.videos of copies that are folders of frames, and of copies that are encoded
+FRAMES = {
+    "kinetics400": "frames/{label}/{youtube_id}",
+    "kinetics600": "frames/{label}/{youtube_id}",
+    "kinetics700": "frames/{label}/{youtube_id}",
+    "ssv2": "frames/{id}",
+    "ucf101": "frames/{stem}",
+    "hmdb51": "frames/{label}/{stem}",
+    "diving48": "frames/{id}",
+    "jester": "20bn-jester-v1/{id}",
+    "epic_kitchens100": "{participant_id}/rgb_frames/{video_id}",
+}
+ENCODED = {"jester": "videos/{id}.mp4"}  # of the others it is the default

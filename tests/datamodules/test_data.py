@@ -1,5 +1,8 @@
 """Lists of videos are small, checksums the same everywhere, holdouts fair and reproducible."""
 
+import hashlib
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -28,6 +31,26 @@ def test_a_split_gives_back_what_it_was_made_of():
         Split.of(["a", "b", "c"], [0, 1])
 
 
+def test_parts_of_videos_stay_with_their_videos():
+    split = Split.of(["a", "b", "c"], [0, 1, 2], segments=[(0, 1.5), (2, 3), (0.5, 9)])
+    assert split.segment(2) == (0.5, 9.0) and split.segments.nbytes == 48
+    assert [split.select([2, 0]).segment(i) for i in (0, 1)] == [(0.5, 9.0), (0.0, 1.5)]
+    assert Split.of(["a"], [0]).segment(0) is None
+    with pytest.raises(ValueError, match="segments of shape"):
+        Split.of(["a", "b"], [0, 1], segments=[(0, 1)])
+
+
+def test_a_checksum_speaks_of_parts_only_where_there_are_parts():
+    whole = Split.of(["ü/a.mp4", "b.mp4"], [0, 1])
+    text = "ü/a.mp4\0" + "0\n" + "b.mp4\0" + "1\n"  # as all committed records have it
+    assert whole.sha256() == hashlib.sha256(text.encode()).hexdigest()
+    parts = [
+        Split.of(["ü/a.mp4", "b.mp4"], [0, 1], segments=segments)
+        for segments in ([(0, 1), (0, 2)], [(0, 1), (0, 2.25)], [(0, 2), (0, 1)])
+    ]
+    assert len({split.sha256() for split in [whole, *parts]}) == 4
+
+
 def test_a_checksum_speaks_of_names_labels_and_order_and_not_of_the_machine():
     one = Split.of(["a", "bc"], [0, 1], "/here")
     assert one.sha256() == Split.of(["a", "bc"], [0, 1], "/there").sha256()
@@ -40,6 +63,16 @@ def test_a_checksum_speaks_of_names_labels_and_order_and_not_of_the_machine():
         one.select([0]),
     ]
     assert len({each.sha256() for each in [one, *others]}) == 6
+
+
+def test_a_holdout_takes_the_parts_of_videos_along():
+    whole = data()
+    names = list(whole.splits["train"].names())
+    parts = [(i, i + 1) for i in range(len(names))]
+    train = Split.of(names, whole.splits["train"].labels, segments=parts)
+    carved = hold_out(replace(whole, splits={**whole.splits, "train": train}), 0.25, seed=0)
+    held = carved.splits["holdout"]
+    assert [held.segment(i)[0] for i in range(len(held))] == list(carved.held_out)
 
 
 @pytest.mark.parametrize("share", [0.1, 0.25, 0.5])

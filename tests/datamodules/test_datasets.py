@@ -2,26 +2,32 @@
 
 import json
 import os
-import time
+from functools import partial
 from importlib import import_module
+from pathlib import Path
 
 import make_datasets
 import numpy as np
 import pytest
-from make_datasets import WRITERS
+from make_datasets import ENCODED, FRAMES, WRITERS, jpegs
+from make_videos import greys, write
 
-from benchmark import record
+from benchmark import recipe, record
 from benchmark.errors import UserError
-from benchmark.lookup import find, names
+from benchmark.lookup import find, names, parameters
+from datamodules import _annotations as annotations
+from datamodules.decoding.frames import open_video
+from datamodules.epic_kitchens100 import epic_kitchens100
 from datamodules.folder import folder
 from datamodules.hmdb51 import hmdb51
 from datamodules.kinetics400 import kinetics400
 from datamodules.list import list as listed
+from datamodules.ssv2 import ssv2
 from datamodules.ucf101 import ucf101
 
 PUBLISHED = list(WRITERS)  # the builtin: ours is imported under another name
 FLIP = {"ssv2": "never", "jester": "never"}
-TOTAL = {"ucf101": 101, "hmdb51": 51, "diving48": 48, "jester": 27, "ssv2": 174}
+OWN = {"epic_kitchens100": {"task": "verb"}}  # of its tasks, the one with few classes
 
 
 def problem(function, **options):
@@ -30,6 +36,12 @@ def problem(function, **options):
         function(**options)
     assert len(str(caught.value).splitlines()) == 1
     return str(caught.value)
+
+
+def count(name, task="verb"):
+    """Return how many classes a dataset has, of its tasks this one."""
+    known = import_module(f"datamodules.{name}").CLASSES
+    return known[task] if isinstance(known, dict) else known
 
 
 def check(data, classes, splits):
@@ -47,11 +59,12 @@ def test_every_published_dataset_is_tested():
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_a_dataset_is_read_as_it_is_published(name, tmp_path):
-    module = import_module(f"datamodules.{name}")
-    classes, splits = WRITERS[name](tmp_path, 2 * module.CLASSES + 3, module.CLASSES)
+    total = count(name, "action")
+    classes, splits = WRITERS[name](tmp_path, 2 * total + 3, total)
     data = find("datamodules", name)(root=tmp_path, sizes="any")
-    assert data.name == name and len(data.classes) == module.CLASSES
-    assert data.flip == FLIP.get(name, "ok") and data.order_blind_ceiling is None
+    assert data.name == name and len(data.classes) == total
+    assert data.flip == FLIP.get(name, "ok") and data.swaps == ()
+    assert data.order_blind_ceiling is None and data.chosen is None
     check(data, classes, splits)
     train = data.splits["train"]
     assert train.path(0) == f"{tmp_path}/{train.name(0)}"
@@ -82,9 +95,9 @@ def test_another_size_is_named_with_the_ones_that_are_known(name, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_every_size_that_is_known_passes(name, tmp_path):
+def test_a_size_that_is_known_passes(name, tmp_path):
     sizes = import_module(f"datamodules.{name}").SIZES
-    for train, test in [sizes[1]] if isinstance(sizes, dict) else sizes:
+    for train, test in [sizes[1]] if isinstance(sizes, dict) else [min(sizes)]:
         WRITERS[name](tmp_path, train, test)
         data = find("datamodules", name)(root=tmp_path)
         assert [len(data.splits[key]) for key in ("train", "test")] == [train, test]
@@ -107,6 +120,14 @@ def test_a_dataset_is_found_where_runs_work(name, tmp_path, monkeypatch):
     place.mkdir(parents=True)
     WRITERS[name](place, 700, 700)
     assert find("datamodules", name)(sizes="any").splits["test"].root == str(place)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_recipe_may_set_what_all_datasets_share(name):
+    shared = {"root", "videos", "sizes", "shots", "shots_seed"}
+    known = parameters("datamodules", name)
+    assert shared <= known.keys()
+    assert known["sizes"] == "Literal['known', 'any']" and known["shots"] == "int | None"
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -154,35 +175,78 @@ def test_a_pattern_says_where_videos_lie(name, tmp_path):
     assert data.splits["train"].path(0) == f"{tmp_path}/here"
 
 
+@pytest.mark.parametrize(
+    ("typed", "value"),
+    [
+        ("{id}", "{id}"),
+        ("a/{youtube_id}_{time_start:06d}.mp4", "a/{youtube_id}_{time_start:06d}.mp4"),
+        ("{participant_id}/{video_id}", "{participant_id}/{video_id}"),
+        ("'{id}.mp4'", "{id}.mp4"),
+        ("{-1: 1, 1: 2}", {-1: 1, 1: 2}),
+        ("{a: 1}", {"a": 1}),
+        ("a.mp4", "a.mp4"),
+    ],
+)
+def test_a_pattern_may_be_typed_as_it_is(typed, value):
+    assert recipe.parse(f"data.videos={typed}") == ("data.videos", value)
+
+
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_another_number_of_classes_is_a_mistake(name, tmp_path, monkeypatch):
     WRITERS[name](tmp_path, 710, 705)
     module = import_module(f"datamodules.{name}")
-    there = module.CLASSES
-    monkeypatch.setattr(module, "CLASSES", 7)
-    said = problem(find("datamodules", name), root=tmp_path, sizes="any")
+    there = count(name)
+    monkeypatch.setattr(module, "CLASSES", {"verb": 7} if name in OWN else 7)
+    said = problem(find("datamodules", name), root=tmp_path, sizes="any", **OWN.get(name, {}))
     assert f"there are {there} classes" in said and "not 7" in said
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_a_few_shots_of_every_class(name, tmp_path):
-    module = import_module(f"datamodules.{name}")
-    WRITERS[name](tmp_path, 5 * module.CLASSES, module.CLASSES)
-    read = find("datamodules", name)
-    whole = read(root=tmp_path, sizes="any")
+    total = count(name)
+    WRITERS[name](tmp_path, 5 * total, total)
+    read = partial(find("datamodules", name), root=tmp_path, sizes="any", **OWN.get(name, {}))
+    whole = read()
     chosen = {}
     for shots, seed in ((2, 0), (3, 0), (3, 1)):
-        data = read(root=tmp_path, sizes="any", shots=shots, shots_seed=seed)
+        data = read(shots=shots, shots_seed=seed)
         train = data.splits["train"]
-        assert np.bincount(train.labels).tolist() == [shots] * module.CLASSES
+        assert np.bincount(train.labels).tolist() == [shots] * total
+        assert train.sha256() == whole.splits["train"].select(data.chosen).sha256()
         assert data.splits["test"].sha256() == whole.splits["test"].sha256()
-        again = read(root=tmp_path, sizes="any", shots=shots, shots_seed=seed)
-        assert train.sha256() == again.splits["train"].sha256()
-        chosen[shots, seed] = set(train.names())
+        assert data.chosen == read(shots=shots, shots_seed=seed).chosen
+        chosen[shots, seed] = set(data.chosen)
     assert chosen[2, 0] < chosen[3, 0] != chosen[3, 1]
-    said = problem(read, root=tmp_path, sizes="any", shots=6)
+    said = problem(read, shots=6)
     assert "data.shots=6" in said and "has 5 videos" in said
-    assert "data.shots" in problem(read, root=tmp_path, sizes="any", shots=0)
+    assert "data.shots" in problem(read, shots=0)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_encoded_videos_and_folders_of_frames_are_read_alike(name, tmp_path, monkeypatch):
+    WRITERS[name](tmp_path, 705, 705)
+    read = partial(find("datamodules", name), root=tmp_path, sizes="any")
+    lengths = []
+    for pattern in (ENCODED.get(name), FRAMES[name]):
+        own = {} if pattern is None else {"videos": pattern}
+        with monkeypatch.context() as patch:
+            patch.setattr(annotations, "_look", lambda *_: None)  # nothing is there yet
+            wanted = [Path(split.path(0)) for split in read(**own).splits.values()]
+        for place in dict.fromkeys(wanted):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.unlink(missing_ok=True)
+            if pattern == FRAMES[name]:
+                jpegs(place, 6)
+            elif place.suffix == ".webm":
+                write(place, greys(6), "libvpx-vp9", "yuv420p", lossless="1")
+            else:
+                write(place, greys(6))
+        for split in read(**own).splits.values():
+            with open_video(split.path(0)) as video:
+                levels = video.frames(range(6)).mean((1, 2, 3)).round()
+                assert levels.tolist() == pytest.approx([*range(6)], abs=1)
+                lengths.append(len(video))
+    assert lengths == [6] * 4
 
 
 @pytest.mark.parametrize("write", [make_datasets.ucf101, make_datasets.hmdb51])
@@ -198,7 +262,55 @@ def test_a_video_of_hmdb_has_one_of_three_marks(tmp_path):
     make_datasets.hmdb51(tmp_path, 102, 51)
     file = tmp_path / "testTrainMulti_7030_splits" / "act_07_test_split1.txt"
     file.write_text(file.read_text() + "odd.avi 3\n")
-    assert "odd.avi is marked 3" in problem(hmdb51, root=tmp_path, sizes="any")
+    assert f"{file}:5: odd.avi is marked 3" in problem(hmdb51, root=tmp_path, sizes="any")
+
+
+def test_flipped_videos_of_ssv2_may_swap_labels(tmp_path):
+    classes, _ = make_datasets.ssv2(tmp_path, 174, 174)
+    data = ssv2(root=tmp_path, sizes="any", flip="swap")
+    assert data.flip == "swap" and data.swaps == ((86, 87), (93, 94), (166, 167))
+    for one, other in data.swaps:
+        assert classes[one] != classes[other]
+        assert sorted(classes[one].split()) == sorted(classes[other].split()) or one == 166
+    labels = tmp_path / "something-something-v2-labels.json"
+    numbers = json.loads(labels.read_text())
+    numbers[classes[93]], numbers[classes[95]] = numbers[classes[95]], numbers[classes[93]]
+    labels.write_text(json.dumps(numbers))
+    assert "93 and 94 do not mirror" in problem(ssv2, root=tmp_path, sizes="any", flip="swap")
+    assert ssv2(root=tmp_path, sizes="any").swaps == ()
+
+
+@pytest.mark.parametrize("task", ["verb", "noun", "action"])
+def test_a_task_of_epic_kitchens_is_numbered_alike_everywhere(task, tmp_path):
+    classes, splits = make_datasets.epic(tmp_path, 400, 300)
+    data = epic_kitchens100(root=tmp_path, task=task, sizes="any")
+    keys = {kind: [f"{kind}:{i}" for i in range(n)] for kind, n in (("verb", 97), ("noun", 300))}
+    assert list(data.classes) == {**keys, "action": classes}[task]
+    for split, wanted in splits.items():
+        words = [classes[label].split() for _, label in wanted]
+        named = {"verb": 0, "noun": 1}
+        own = [word[named[task]] if task in named else " ".join(word) for word in words]
+        assert [data.classes[label] for label in data.splits[split].labels] == own
+
+
+def test_a_part_of_a_video_of_epic_kitchens_is_what_its_pattern_says(tmp_path):
+    make_datasets.epic(tmp_path, 400, 300)
+    read = partial(epic_kitchens100, root=tmp_path, sizes="any")
+    assert read().splits["test"].segment(7) == (7.5, 9.5)
+    for place in ("P01/rgb_frames/P01_00", "clips/P01_00_0"):
+        jpegs(tmp_path / place, 1)
+    numbered = read(videos="{participant_id}/rgb_frames/{video_id}").splits["test"]
+    assert numbered.segment(7) == (374 / 25, 475 / 25)  # from 1: frames 375 to 475
+    assert read(videos="clips/{narration_id}").splits["test"].segment(7) is None
+    file = tmp_path / "epic-kitchens-100-annotations" / "EPIC_100_train.csv"
+    text = file.read_text()
+    for wrong, said in [
+        ('"7.50","00:00:09.50","375","475"', "'7.50' is no start_timestamp"),
+        ('"00:00:07.50","00:00:01","375","475"', "its start_timestamp lies behind its stop"),
+        ('"00:00:07.50","00:00:09.50","x","475"', "'x' is no start_frame"),
+    ]:
+        file.write_text(text.replace('"00:00:07.50","00:00:09.50","375","475"', wrong))
+        assert problem(read).startswith(f"{file}:9: {said}")
 
 
 def write_lists(root, form, labels):
@@ -242,7 +354,7 @@ def test_a_test_label_that_training_does_not_know_is_a_mistake(tmp_path):
     with (tmp_path / "val.csv").open("a") as file:
         file.write("\nval/b.mp4 400")
     said = problem(kinetics400, root=tmp_path, sizes="any")
-    assert "val.csv: no class 400, there are 0 to 399" in said
+    assert "val.csv:401: no class 400, there are 0 to 399" in said
 
 
 @pytest.fixture
@@ -268,11 +380,34 @@ def test_a_folder_per_class(own):
     assert folder(root=own, flip="never").flip == "never"
     assert len(folder(root=own, shots=1).splits["train"]) == 2
     (own / "test").rename(own / "validation")
-    assert "No such file" in problem(folder, root=own)
+    assert f"no folder {own}/test: data.root=DIR holds train/CLASS" in problem(folder, root=own)
     assert len(folder(root=own, test="validation").splits["test"]) == 4
     (own / "validation" / "aple").mkdir()
+    assert len(folder(root=own, test="validation").splits["test"]) == 4
     (own / "validation" / "aple" / "x.mp4").touch()
-    assert "no class 'aple'" in problem(folder, root=own, test="validation")
+    said = problem(folder, root=own, test="validation")
+    assert f"{own}/validation/aple: no class 'aple' in training" in said
+
+
+def test_a_folder_of_frames_in_a_folder_per_class_is_a_video(own):
+    (own / "train" / "zebra" / "c").mkdir()
+    assert folder(root=own).splits["train"].name(4) == "train/zebra/c"
+
+
+def test_a_class_without_a_training_video_is_a_mistake(own):
+    (own / "train" / "cow").mkdir()
+    (own / "train" / "cow" / "notes.txt").touch()
+    said = problem(folder, root=own)
+    assert f"{own}/train/cow: there is no video in it (" in said and ".mp4" in said
+
+
+def test_links_are_followed(own, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (own / "train" / "zebra").rename(elsewhere / "zebra")
+    (own / "train" / "zebra").symlink_to(elsewhere / "zebra")
+    (own / "train" / "an ape" / "d.mp4").symlink_to(elsewhere / "zebra" / "b.mp4")
+    train = folder(root=own).splits["train"]
+    assert train.labels.tolist() == [0, 0, 0, 1, 1] and train.name(2) == "train/an ape/d.mp4"
 
 
 def test_a_file_name_that_is_no_text_is_told(own):
@@ -306,6 +441,23 @@ def test_lists_of_all_kinds(form, labels, own):
 
 
 @pytest.mark.parametrize(
+    ("labels", "classes"),
+    [
+        (["2", "0"], ("0", "1", "2")),
+        (["07", "7"], ("07", "7")),
+        (["10000000000", "0"], ("0", "10000000000")),
+        (["²", "1"], ("1", "²")),
+        (["1", "one"], ("1", "one")),
+    ],
+)
+def test_labels_that_are_all_numbers_number_classes(labels, classes, own):
+    (own / "list.txt").write_text("".join(f"train/zebra/b.mp4 {label}\n" for label in labels))
+    data = listed(root=own, train="list.txt", test="list.txt")
+    assert data.classes == classes
+    assert [classes[label] for label in data.splits["train"].labels] == labels
+
+
+@pytest.mark.parametrize(
     ("file", "text"),
     [
         ("names.txt", "ape\nzebra\nunicorn\n"),
@@ -326,11 +478,11 @@ def test_a_class_file_names_and_orders_classes(file, text, labels, own):
     ("classes", "text", "wrong"),
     [
         ("ape\nape\n", "a.mp4 0", "'ape' stands in it twice"),
-        ("ape\nzebra\n", "a.mp4 2", "no class 2, there are 0 to 1"),
+        ("ape\nzebra\n", "a.mp4 0\n\na.mp4 2", "list.txt:3: no class 2, there are 0 to 1"),
         ("ape\nzebra\n", "a.mp4 -1", "no class -1"),
         ("ape\nzebra\n", "a.mp4 zebr", "no class 'zebr'; did you mean 'zebra'?"),
-        ("ape\nzebra\n", "a.mp4", "'a.mp4' is no path and label"),
-        ("ape\nzebra\n", "", "it is empty"),
+        ("ape\nzebra\n", "a.mp4", "list.txt:1: 'a.mp4' has no label"),
+        ("ape\nzebra\n", "", "list.txt: there is no row in it"),
     ],
 )
 def test_a_wrong_list_is_told(classes, text, wrong, tmp_path):
@@ -349,26 +501,21 @@ def test_a_wrong_class_file_is_told(text, tmp_path):
     assert str(tmp_path) in problem(listed, root=tmp_path, **options)
 
 
-def test_a_row_that_is_too_short_is_told(own):
-    (own / "list.csv").write_text("path,label\na.mp4,1\nb.mp4\n")
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("path,label\n", "list.csv: there is no row in it"),
+        ("path,label\na.mp4,1\n,1\n", "list.csv:3: '1' has no path"),
+        ("a.mp4,1\nb.mp4, \n", "list.csv:2: 'b.mp4' has no label"),
+        ("\na.mp4,1\n\n\nb.mp4\n", "list.csv:5: 'b.mp4' has no label"),
+    ],
+)
+def test_a_row_that_lacks_something_is_told(text, wrong, own):
+    (own / "list.csv").write_text(text)
+    assert wrong in problem(listed, root=own, train="list.csv", test="list.csv")
+
+
+def test_a_quote_that_is_never_closed_is_told(own):
+    (own / "list.csv").write_text('path,label\na.mp4,1\n"b.mp4,1\nc.mp4,1\n')
     said = problem(listed, root=own, train="list.csv", test="list.csv")
-    assert "list.csv: row 3 has 1 columns, not 2" in said
-
-
-@pytest.mark.slow
-def test_a_million_videos_load_in_seconds(tmp_path):
-    row = "train/some_class_{}/abcdefghijk_{:07d}_000010.mp4,{}\n"
-    text = "".join(row.format(i % 400, i, i % 400) for i in range(1_000_000))
-    (tmp_path / "train.csv").write_text(f"path,label\n{text}")
-    (tmp_path / "test.csv").write_text("path,label\na.mp4,399\n")
-    (tmp_path / "a.mp4").touch()
-    first = tmp_path / "train" / "some_class_0"
-    first.mkdir(parents=True)
-    (first / "abcdefghijk_0000000_000010.mp4").touch()
-    begin = time.process_time()  # this machine may be busy
-    data = listed(root=tmp_path)
-    assert time.process_time() - begin < 8
-    train = data.splits["train"]
-    assert len(train) == 1_000_000 and len(data.classes) == 400
-    assert train.name(999_999) == "train/some_class_399/abcdefghijk_0999999_000010.mp4"
-    assert train.text.nbytes + train.labels.nbytes < 70e6
+    assert "list.csv:3: unexpected end of data" in said
