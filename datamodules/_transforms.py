@@ -1,21 +1,120 @@
-"""Crops and flips of whole clips: uint8 (..., C, H, W) in and out, alike for all frames.
+"""Sizes, crops, flips and colours of whole clips: uint8 (..., C, H, W) in and out.
 
-What is random takes its random numbers as an argument and draws once per clip.
+What is random takes its random numbers as an argument and draws once per clip, so that all frames
+are treated alike. What is switched off draws nothing.
 """
 
 import math
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Literal
 
 import numpy as np
+import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional  # type: ignore[import-untyped]
 
+from datamodules._randaugment import rand_augment
 
-def resize(clip: Tensor, height: int, width: int) -> Tensor:
+# Variances and directions of the colours of ImageNet, in pixels of 0..255 (AlexNet, 2012).
+COLOUR_SPREAD = np.array([55.46, 4.794, 1.148])
+COLOUR_AXES = np.array(
+    [[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]]
+)
+
+
+@dataclass(frozen=True)
+class RandAugment:
+    """How RandAugment varies a clip; without operations it does not.
+
+    Attributes:
+        operations: Drawn per clip.
+        magnitude: 0 to 10.
+        std: Standard deviation of an operation's magnitude around that.
+        probability: Of each drawn operation being carried out.
+        when: Before or after the crop and the flip.
+        library: Whose operations: "pytorchvideo" or "timm".
+    """
+
+    operations: int = 0
+    magnitude: float = 7.0
+    std: float = 0.5
+    probability: float = 0.5
+    when: Literal["before", "after"] = "before"
+    library: str = "pytorchvideo"
+
+    def __call__(self, clip: Tensor, rng: np.random.Generator) -> Tensor:
+        """Return the clip (T, 3, H, W) after some operations."""
+        options = asdict(self)
+        del options["when"]
+        return rand_augment(clip, rng, **options)
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How training clips are varied, in the order of the attributes.
+
+    Attributes:
+        short_side: Least and most pixels of the shorter side, which is drawn; None: as it is.
+        randaugment: RandAugment, here or after the flip.
+        crop: "resized" cuts out a part and resizes it, "plain" cuts out a square of the size asked
+            for.
+        scale: Smallest and largest share of the area that a resized crop covers.
+        ratio: Smallest and largest width / height of a resized crop.
+        flip: Probability of mirroring left and right.
+        lighting: Standard deviation of `light`; 0: none.
+        interpolation: Of every resize: "bilinear" or "bicubic".
+    """
+
+    scale: Sequence[float]
+    ratio: Sequence[float]
+    flip: float
+    short_side: Sequence[int] | None = None
+    randaugment: RandAugment = field(default_factory=RandAugment)
+    crop: Literal["resized", "plain"] = "resized"
+    lighting: float = 0.0
+    interpolation: str = "bilinear"
+
+    def __call__(self, clip: Tensor, rng: np.random.Generator, size: int) -> tuple[Tensor, bool]:
+        """Vary a clip.
+
+        Args:
+            clip: Frames, uint8 (T, 3, H, W).
+            rng: Random numbers.
+            size: Height and width of the result.
+
+        Returns:
+            The clip (T, 3, size, size), and whether it was mirrored.
+        """
+        rand, how = self.randaugment, self.interpolation
+        if self.short_side is not None:
+            low, high = self.short_side
+            side = low if low == high else round(rng.uniform(low, high))
+            clip = short_side(clip, side, how)
+        if rand.operations and rand.when == "before":
+            clip = rand(clip, rng)
+        if self.crop == "plain":
+            clip = random_crop(clip, size, rng, how)
+        else:
+            clip = random_resized_crop(
+                clip, size, rng, scale=self.scale, ratio=self.ratio, interpolation=how
+            )
+        mirrored = bool(rng.random() < self.flip)
+        if mirrored:
+            clip = functional.horizontal_flip(clip)
+        if rand.operations and rand.when == "after":
+            clip = rand(clip, rng)
+        if self.lighting:
+            clip = light(clip, rng, self.lighting)
+        return clip, mirrored
+
+
+def resize(clip: Tensor, height: int, width: int, interpolation: str = "bilinear") -> Tensor:
     """Resize with antialiasing; a clip that has the size comes back as it is."""
     if clip.shape[-2:] == (height, width):
         return clip
-    resized: Tensor = functional.resize(clip, [height, width], antialias=True)
+    how = functional.InterpolationMode(interpolation)
+    resized: Tensor = functional.resize(clip, [height, width], how, antialias=True)
     return resized
 
 
@@ -26,6 +125,7 @@ def random_resized_crop(
     *,
     scale: Sequence[float],
     ratio: Sequence[float],
+    interpolation: str = "bilinear",
 ) -> Tensor:
     """Cut out a random part and resize it to a square, as torchvision's RandomResizedCrop.
 
@@ -35,6 +135,7 @@ def random_resized_crop(
         rng: Random numbers.
         scale: Smallest and largest area of the part, as a share of the whole.
         ratio: Smallest and largest width / height of the part.
+        interpolation: "bilinear" or "bicubic".
     """
     height, width = clip.shape[-2:]
     for _ in range(10):
@@ -48,34 +149,47 @@ def random_resized_crop(
         w = min(width, round(height * ratio[1]))
         h = min(height, round(width / ratio[0]))
         top, left = (height - h) // 2, (width - w) // 2
-    return resize(clip[..., top : top + h, left : left + w], size, size)
+    return resize(clip[..., top : top + h, left : left + w], size, size, interpolation)
 
 
-def augment(
-    clip: Tensor,
-    rng: np.random.Generator,
-    *,
-    size: int,
-    scale: Sequence[float],
-    ratio: Sequence[float],
-    flip: float,
+def random_crop(
+    clip: Tensor, size: int, rng: np.random.Generator, interpolation: str = "bilinear"
 ) -> Tensor:
-    """Crop at random, and mirror left and right with probability `flip`."""
-    clip = random_resized_crop(clip, size, rng, scale=scale, ratio=ratio)
-    return functional.horizontal_flip(clip) if rng.random() < flip else clip
+    """Cut out a random square; a clip that is smaller is first enlarged to the size."""
+    if min(clip.shape[-2:]) < size:
+        clip = short_side(clip, size, interpolation)
+    height, width = clip.shape[-2:]
+    top, left = int(rng.integers(height - size + 1)), int(rng.integers(width - size + 1))
+    return clip[..., top : top + size, left : left + size]
 
 
-def short_side(clip: Tensor, size: int) -> Tensor:
+def light(clip: Tensor, rng: np.random.Generator, std: float) -> Tensor:
+    """Shift all pixels by a random colour, along the colours of ImageNet (AlexNet's PCA noise)."""
+    shift = COLOUR_AXES @ (COLOUR_SPREAD * rng.normal(0, std, 3))
+    shifted = clip.to(torch.float32) + torch.from_numpy(shift).to(torch.float32)[:, None, None]
+    return shifted.round_().clamp_(0, 255).to(torch.uint8)
+
+
+def short_side(clip: Tensor, size: int, interpolation: str = "bilinear") -> Tensor:
     """Resize so that the shorter side has `size` pixels and the shape stays."""
     height, width = clip.shape[-2:]
     short = min(height, width)
-    return resize(clip, height * size // short, width * size // short)
+    return resize(clip, height * size // short, width * size // short, interpolation)
 
 
 def cut(clip: Tensor, size: int, count: int) -> list[Tensor]:
-    """Cut squares out of a clip whose shorter side is `size`: the middle, or both ends as well."""
+    """Cut squares out of a clip: the middle, or three along its longer side, from end to end.
+
+    Args:
+        clip: Frames (..., C, H, W), both sides at least `size`.
+        size: Height and width of a square.
+        count: 1 or 3.
+    """
     height, width = clip.shape[-2:]
-    down, right = height - size, width - size  # one of them is 0
-    middle = (round(down / 2), round(right / 2))
-    places = [(0, 0), middle, (down, right)] if count == 3 else [middle]
+    down, right = height - size, width - size
+    places = [(down // 2, right // 2)]
+    if count == 3 and down > right:
+        places = [(0, right // 2), *places, (down, right // 2)]
+    elif count == 3:
+        places = [(down // 2, 0), *places, (down // 2, right)]
     return [clip[..., top : top + size, left : left + size] for top, left in places]
