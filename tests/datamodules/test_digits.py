@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from benchmark.errors import UserError
 from datamodules import _digits
 from datamodules._data import Data, Split
-from datamodules._decode import IndexedVideo
 from datamodules._digits import IMAGES, MOTIONS, Floats, digits, motion, randomness, stills, write
+from datamodules.decoding.decode import IndexedVideo
 from datamodules.digits_identity import digits_identity
 from datamodules.digits_motion import digits_motion
 

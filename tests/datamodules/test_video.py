@@ -1,6 +1,7 @@
 """The data module: exact, reproducible, the same at any number of ranks and workers."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -8,24 +9,27 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from lightning import Trainer
 from make_videos import SHAPE, write
 from torch import Tensor
 from torch.utils.data.distributed import DistributedSampler
 
 from benchmark.errors import UserError
+from datamodules import _video
 from datamodules._data import Data, Split
-from datamodules._decode import DecodeError
+from datamodules._transforms import Augmentation
 from datamodules._video import VideoDataModule
+from datamodules.decoding import opener
+from datamodules.decoding.decode import DecodeError
 
+AS_IT_IS = Augmentation(scale=[1, 1], ratio=[1, 1], flip=0)
 OPTIONS: dict[str, Any] = {
     "frames": 3,
     "size": 24,
     "sampling": "uniform",
     "interval": 1,
     "batch": 4,
-    "scale": [0.3, 1.0],
-    "ratio": [0.75, 1.33],
-    "flip": 0.5,
+    "augment": Augmentation(scale=[0.3, 1.0], ratio=[0.75, 1.33], flip=0.5),
     "test_batch": 4,
     "clips": 1,
     "crops": 1,
@@ -40,7 +44,9 @@ OPTIONS: dict[str, Any] = {
 def module(data: Data, world: int = 1, rank: int = 0, **options: Any) -> VideoDataModule:
     made = VideoDataModule(data, **{**OPTIONS, **options})
     if world > 1:
-        made.trainer = SimpleNamespace(world_size=world, global_rank=rank)  # type: ignore[assignment]
+        made.trainer = SimpleNamespace(  # type: ignore[assignment]
+            world_size=world, global_rank=rank, fit_loop=Trainer(logger=False).fit_loop
+        )
     return made
 
 
@@ -67,7 +73,7 @@ def same(one: Iterable[dict[str, Tensor]], other: Iterable[dict[str, Tensor]]) -
 
 
 def test_a_training_batch(listed: Data):
-    batches = epoch(listed, flip=0, scale=[1, 1], ratio=[1, 1], size=48)
+    batches = epoch(listed, augment=AS_IT_IS, size=48)
     assert [batch["video"].shape for batch in batches] == [(4, 3, 3, 48, 48)] * 3  # 13 videos
     both = joined(batches)
     assert both["video"].dtype == torch.uint8 and both["label"].dtype == torch.int64
@@ -116,13 +122,15 @@ def test_a_step_takes_the_same_clips_at_any_number_of_ranks(listed: Data, world:
 def test_test_batches_are_the_same_at_any_number_of_ranks(listed, world, test_batch):
     alone = evaluated(listed, test_batch=test_batch)
     ranks = [evaluated(listed, test_batch=test_batch, world=world, rank=r) for r in range(world)]
+    ranks = [[batch for batch in batches if (batch["index"] >= 0).all()] for batches in ranks]
     dealt = [batches[i] for i in range(len(alone)) for batches in ranks if i < len(batches)]
     assert same(alone, dealt)
     assert sorted(joined(dealt)["index"].tolist()) == list(range(13))
 
 
-def test_a_rank_without_videos_has_an_empty_loader(listed: Data):
-    assert evaluated(listed, test_batch=100, world=2, rank=1) == []
+def test_a_rank_without_videos_gets_one_that_is_not_scored(listed: Data):
+    (batch,) = evaluated(listed, test_batch=100, world=2, rank=1)
+    assert batch["index"].tolist() == [-1]
 
 
 def test_lightning_leaves_the_samplers_as_they_are(listed: Data):
@@ -190,6 +198,59 @@ def test_replacements_may_be_broken_too_but_not_all(listed: Data):
         epoch(broken(listed, *range(13)))
 
 
+def test_a_broken_test_video_may_count_as_wrong(listed: Data):
+    found = joined(evaluated(broken(listed, 4), broken="wrong"))
+    assert found["broken"].tolist() == [-1] * 4 + [4] + [-1] * 8
+    assert (found["video"][4] == 0).all() and found["label"].tolist() == [i % 2 for i in range(13)]
+
+
+def test_what_an_audit_found_broken_is_not_tried_and_stops_before_training(
+    listed: Data, monkeypatch: pytest.MonkeyPatch
+):
+    tried = joined(epoch(broken(listed, 4), batch=13))
+    mask = np.arange(13) == 4
+    for user in (opener, _video):
+        monkeypatch.setattr(user, "known_broken", lambda split, name: mask)
+    Path(listed.splits["train"].path(4)).unlink()  # opening it would be told otherwise
+    with pytest.raises(UserError, match=r"1 of 13 test videos broken, such as .*4\.mp4"):
+        module(listed)
+    assert same([tried], [joined(epoch(listed, batch=13, broken="wrong"))])
+
+
+def test_a_flip_swaps_labels_where_the_dataset_knows_how(listed: Data):
+    mirrored = replace(listed, flip="swap", swaps=((0, 1),))
+    one, other = (joined(epoch(mirrored, augment=replace(AS_IT_IS, flip=flip))) for flip in (0, 1))
+    assert other["label"].tolist() == [1 - label for label in one["label"].tolist()]
+
+
+@pytest.mark.parametrize(("mixup", "cutmix"), [(0.8, 0), (0, 1.0), (0.8, 1.0)])
+def test_clips_mix_alike_at_any_number_of_ranks(listed: Data, mixup: float, cutmix: float):
+    def mixed(**options: Any) -> dict[str, Tensor]:
+        made = module(listed, batch=12, mixup=mixup, cutmix=cutmix, erasing=0.5, **options)
+        batches = [made.on_after_batch_transfer(each, 0) for each in made.train_dataloader()]
+        return joined(batches)
+
+    alone = mixed()
+    assert ((alone["target"] > 0).sum(dim=1) == 2).any()  # of two classes
+    torch.testing.assert_close(alone["target"].sum(dim=1), torch.ones(12))
+    for world, most in ((2, None), (3, 2), (1, 4)):
+        ranks = [mixed(world=world, rank=r, max_batch_per_device=most) for r in range(world)]
+        assert same([alone], [joined(ranks)])
+
+
+def test_what_does_not_fit_is_accumulated_in_the_same_order(listed: Data):
+    whole = joined(epoch(listed, batch=12))
+    for world, most, parts in ((1, 5, 3), (1, 1, 12), (2, 4, 2), (3, 100, 1)):
+        made = [
+            module(listed, batch=12, world=world, rank=r, max_batch_per_device=most)
+            for r in range(world)
+        ]
+        assert made[0].accumulation(world) == parts
+        ranks = [list(each.train_dataloader()) for each in made]
+        assert all(len(batches) == parts for batches in ranks)
+        assert same([whole], [joined(map(joined, ranks))])
+
+
 @pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_broken_test_video_stops_the_test_and_is_named(listed: Data, workers: int):
     with pytest.raises(DecodeError, match=r"4\.mp4"):
@@ -212,7 +273,7 @@ def test_tuning_never_touches_the_test_split(listed: Data):
 def test_the_dataset_decides_whether_clips_may_be_mirrored(motion: Data):
     assert motion.flip == "never"
     one, other = (
-        epoch(motion, frames=8, size=32, scale=[1, 1], ratio=[1, 1], flip=flip) for flip in (0, 1)
+        epoch(motion, frames=8, size=32, augment=replace(AS_IT_IS, flip=flip)) for flip in (0, 1)
     )
     assert same(one, other)
 
@@ -238,6 +299,9 @@ def test_videos_are_normalised_after_the_transfer(listed: Data, shape: tuple[int
     [
         ({"world": 3}, "3 devices; the nearest that can: 3 or 6"),
         ({"world": 8}, "8 devices; the nearest that can: 8"),
+        ({"world": 4, "mixup": 1.0}, "in pairs over 4 devices; the nearest that can: 8"),
+        ({"mixup": 1.0, "max_batch_per_device": 1}, "the least that will do: 2"),
+        ({"test_short_side": 20}, "test.short_side=20 is less than clip.size=24"),
         ({"batch": 14}, "more than the 13 training videos of listed"),
         ({"sampling": "unifrom"}, "did you mean 'uniform'"),
         ({"crops": 2}, "1 or 3, not 2"),
