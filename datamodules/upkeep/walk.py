@@ -1,0 +1,167 @@
+"""Do one thing to every file of a long list: in parallel, and going on where it was stopped.
+
+What comes of a file is a row, a line of JSON in a log. Typed again, only files that have no row, or
+have changed since, are done. A file that takes its worker's life or never ends is noted as such.
+"""
+
+import fcntl
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmark.errors import UserError
+from datamodules.decoding.footage import DecodeError
+from datamodules.upkeep.progress import Told
+from datamodules.upkeep.workers import spread
+
+# "name"; "size" in bytes and "changed" in ns, null where there is no file; "problem", null where
+# there is none; "again", true where the next walk is to try again; and what the work has found out.
+Row = dict[str, Any]
+
+PATIENCE = 120.0  # seconds for one file
+FINE = b'"problem": null'  # in the line of every fine row and, as quotes are escaped, in no other
+
+
+def walk(
+    root: str | Path,
+    names: Iterable[str],
+    log: Path,
+    work: Callable[[str], Mapping[str, Any]],
+    *,
+    title: str,
+    workers: int,
+    patience: float = PATIENCE,
+    holds: Callable[[Row], bool] = lambda row: True,
+) -> dict[str, Row]:
+    """Do `work` to the files that have no row in `log` yet.
+
+    Args:
+        root: Folder of the files.
+        names: Their paths relative to it.
+        log: Where rows are kept, of these and of other files.
+        work: What is done to a file, by its name; it can be imported by name, for processes. What
+            it raises is the file's problem.
+        title: What progress is told under.
+        workers: Processes.
+        patience: Seconds after which work on one file is given up.
+        holds: Whether a row of a file that is as it was still holds.
+
+    Returns:
+        A row for every name, in the order of `names`.
+
+    Raises:
+        UserError: Another process works on the same log, or it cannot be written.
+    """
+    wanted = dict.fromkeys(names)
+    with alone(log):
+        rows = {row["name"]: row for row in read(log)}
+        for name in wanted.keys() & rows.keys():
+            row = rows[name]
+            same = (row["size"], row["changed"]) == state(root, name)
+            if not same or row.get("again") or not holds(row):
+                del rows[name]
+        write(log, rows.values())  # without those, and without a line torn by a kill
+        todo = [name for name in wanted if name not in rows]
+        task = _Task(str(root), work)
+        with log.open("ab", buffering=0) as file, Told(title, len(todo)) as told:
+            done = spread(task, todo, workers=min(workers, len(todo)), patience=patience)
+            for name, found, death in done:
+                row = rows[name] = task.row(name, death) if found is None else found
+                file.write(_line(row))  # at once: what is done survives a kill
+                told.advance(broken=row["problem"] is not None)
+    return {name: rows[name] for name in wanted}
+
+
+def read(log: Path, *, broken: bool = False) -> Iterator[Row]:
+    """Yield the rows of a log, or only the `broken` ones; without a log there are none."""
+    try:
+        with log.open("rb") as file:
+            for line in file:
+                if broken and FINE in line:
+                    continue
+                try:
+                    yield json.loads(line, object_pairs_hook=_shared)
+                except ValueError:  # torn by a kill
+                    continue
+    except FileNotFoundError:
+        return
+
+
+def write(log: Path, rows: Iterable[Row]) -> None:
+    """Write a log anew, whole or not at all."""
+    part = log.with_suffix(".part")
+    with part.open("wb") as file:
+        file.writelines(map(_line, rows))
+    part.replace(log)
+
+
+def state(root: str | Path, name: str) -> tuple[int, int] | tuple[None, None]:
+    """Return size and time of change of a file, which tell whether it is the one seen before."""
+    try:
+        found = os.stat(os.path.join(root, name))
+    except OSError:
+        return None, None
+    return found.st_size, found.st_mtime_ns
+
+
+@contextmanager
+def alone(place: Path, *, wait: str | None = None) -> Iterator[None]:
+    """Keep other processes from writing at `place`; a killed one does not keep it.
+
+    Args:
+        place: A file or folder; the lock lies beside it.
+        wait: What is told on stderr before waiting for another process; None does not wait.
+
+    Raises:
+        UserError: Another process writes there, or nobody can.
+    """
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        lock = place.with_suffix(".lock").open("w")
+    except OSError as error:
+        raise UserError(f"cannot write {place.parent}: {error.strerror}") from None
+    with lock:
+        try:
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            if wait is None:
+                raise UserError(f"{place} is being written by another process") from None
+            print(wait, file=sys.stderr, flush=True)
+            fcntl.lockf(lock, fcntl.LOCK_EX)
+        yield
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What a worker does to a file, and the row that it makes of it."""
+
+    root: str
+    work: Callable[[str], Mapping[str, Any]]
+
+    def __call__(self, name: str) -> Row:
+        seen = self.row(name, None)  # before the work: what changes meanwhile is to be seen again
+        try:
+            return {**seen, **self.work(name)}
+        except DecodeError as error:
+            path = os.path.join(self.root, name)
+            return {**seen, "problem": str(error).removeprefix(f"{path}: ")}
+        except Exception as error:  # of the machine, such as a full disk, rather than of the file
+            return {**seen, "problem": f"{type(error).__name__}: {error}", "again": True}
+
+    def row(self, name: str, problem: str | None) -> Row:
+        size, changed = state(self.root, name)
+        return {"name": name, "size": size, "changed": changed, "problem": problem}
+
+
+def _line(row: Row) -> bytes:
+    return json.dumps(row).encode() + b"\n"
+
+
+def _shared(pairs: Sequence[tuple[str, Any]]) -> Row:
+    """Return a row whose keys are the same objects as all others': a million rows have them."""
+    return {sys.intern(key): value for key, value in pairs}
