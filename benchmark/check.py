@@ -1,6 +1,6 @@
 """Check what stands in recipes, and tell in which file a mistake is."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from benchmark import lookup
@@ -11,11 +11,21 @@ Layer = tuple[str, dict[str, Any]]  # where it stands, and what it sets
 ABSENT = "???"  # OmegaConf's word for a value that is not there
 AT_LEAST_1 = (
     *("clip.frames", "clip.interval", "clip.size", "train.epochs", "train.batch"),
-    *("test.batch", "test.clips", "trainer.num_nodes"),
+    *("test.batch", "test.clips", "test.short_side", "trainer.num_nodes"),
+    *("save.steps", "slurm.cpus", "slurm.memory", "slurm.at_once", "max_batch_per_device"),
 )
-AT_LEAST_0 = ("workers", "seed", "optim.lr", "optim.weight_decay", "optim.warmup")
-SHARES = ("train.holdout", "train.label_smoothing", "train.head_dropout", "train.augment.flip")
-PAIRS = ("train.augment.scale", "train.augment.ratio", "optim.betas")
+AT_LEAST_0 = (
+    *("workers", "seed", "optim.lr", "optim.weight_decay", "optim.warmup"),
+    *("clip.seconds", "save.minutes", "slurm.hours", "train.augment.lighting"),
+    *("train.augment.mixup", "train.augment.cutmix"),
+    *(f"train.augment.randaugment.{each}" for each in ("operations", "magnitude", "std")),
+)
+SHARES = (
+    *("train.holdout", "train.label_smoothing", "train.head_dropout", "train.augment.flip"),
+    *("train.augment.randaugment.probability", "train.augment.erasing.probability"),
+    "optim.warmup_start",
+)
+PAIRS = ("train.augment.short_side", "train.augment.scale", "train.augment.ratio", "optim.betas")
 TRIPLES = ("backbone.mean", "backbone.std")
 
 
@@ -102,15 +112,19 @@ def values(values: Mapping[str, Any], layers: Sequence[Layer]) -> None:
         if not fine:
             raise UserError(f"{place(key, layers)}: {key} is {at(values, key)!r}, not {what}")
 
-    for key in AT_LEAST_1:
-        demand(key, at(values, key) >= 1, "at least 1")
-    for key in AT_LEAST_0:
-        demand(key, at(values, key) >= 0, "at least 0")
-    for key in SHARES:
-        demand(key, 0 <= at(values, key) <= 1, "between 0 and 1")
-    for key in PAIRS:
-        demand(key, len(at(values, key)) == 2, "two numbers")
-    for key in TRIPLES:
-        demand(key, len(at(values, key)) == 3, "three numbers")
+    def each(keys: Sequence[str], fine: Callable[[Any], bool], what: str) -> None:
+        for key in keys:
+            demand(key, at(values, key) is None or fine(at(values, key)), what)
+
+    each(AT_LEAST_1, lambda value: value >= 1, "at least 1")
+    each(AT_LEAST_0, lambda value: value >= 0, "at least 0")
+    each(SHARES, lambda value: 0 <= value <= 1, "between 0 and 1")
+    each(PAIRS, lambda value: len(value) == 2, "two numbers")
+    each(TRIPLES, lambda value: len(value) == 3, "three numbers")
+    known = lookup.functions("datamodules._clips")
+    for key in ("clip.sampling", "test.sampling"):
+        name = at(values, key)
+        if name is not None and name not in known:
+            raise UserError(f"{place(key, layers)}: no {key} {name!r}{nearest(name, known)}")
     demand("train.holdout", at(values, "train.holdout") < 1, "less than 1: none is left to train")
     demand("test.crops", at(values, "test.crops") in (1, 3), "1 or 3")

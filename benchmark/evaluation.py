@@ -17,6 +17,7 @@ class Scores:
         label: (N,) int64.
         scores: (N, K) float32, the softmax averaged over the video's views.
         clips_right: (N,) int64, how many of the video's views have the right answer.
+        broken: (N,) bool, videos that could not be decoded: whatever their scores, they are wrong.
         views: V, clips per video.
     """
 
@@ -24,16 +25,27 @@ class Scores:
     label: Tensor
     scores: Tensor
     clips_right: Tensor
+    broken: Tensor
     views: int
 
 
 @torch.no_grad()
-def score(model: nn.Module, video: Tensor, label: Tensor, index: Tensor, *, clips: int) -> Scores:
+def score(
+    model: nn.Module,
+    video: Tensor,
+    label: Tensor,
+    index: Tensor,
+    *,
+    clips: int,
+    broken: Tensor | None = None,
+) -> Scores:
     """Return the scores of a batch of videos (B, V, C, T, H, W), `clips` clips per forward.
 
     Every forward has exactly `clips` clips, the last one filled up with copies of its first, so
     that a video's answer depends neither on how many others follow it nor on their number.
+    Videos that are `broken` (B,) bool are answered wrong. What has index -1 is left out.
     """
+    broken = torch.zeros(len(video), dtype=torch.bool) if broken is None else broken.cpu()
     views = video.shape[1]
     flat = video.flatten(0, 1)  # (B V, C, T, H, W)
     logits = []
@@ -41,8 +53,10 @@ def score(model: nn.Module, video: Tensor, label: Tensor, index: Tensor, *, clip
         padding = chunk[:1].expand(clips - len(chunk), *chunk.shape[1:])
         logits.append(model(torch.cat([chunk, padding]))[: len(chunk)])
     p = torch.cat(logits).double().softmax(dim=-1).unflatten(0, (len(video), views))  # (B, V, K)
-    right = (p.argmax(dim=-1) == label[:, None]).sum(dim=1)
-    return Scores(index.cpu(), label.cpu(), p.mean(dim=1).float().cpu(), right.cpu(), views)
+    right = (p.argmax(dim=-1) == label[:, None]).sum(dim=1).cpu() * ~broken
+    index, p = index.cpu(), p.mean(dim=1).float().cpu()
+    own = index >= 0
+    return Scores(index[own], label.cpu()[own], p[own], right[own], broken[own], views)
 
 
 def gather(batches: list[Scores], *, expected: int) -> Scores:
@@ -68,6 +82,7 @@ def gather(batches: list[Scores], *, expected: int) -> Scores:
         column("label"),
         column("scores"),
         column("clips_right"),
+        column("broken"),
         batches[0].views,
     )
 
@@ -76,21 +91,24 @@ def metrics(scores: Scores) -> dict[str, float]:
     """Return top-1, top-5, their per-class mean and the clip accuracy, as fractions.
 
     Computed from counts, in float64. Classes without a video do not enter `mean_class`. With fewer
-    than five classes there is no `top5`.
+    than five classes there is no `top5`. Broken videos count, as wrong.
     """
     videos, classes = scores.scores.shape
+    whole, label = scores.scores[~scores.broken], scores.label[~scores.broken]
 
-    def right(k: int) -> Tensor:  # (K, 2): right answers and videos of each class
-        stat = multiclass_stat_scores(scores.scores, scores.label, classes, average=None, top_k=k)
-        return stat[:, [0, 4]].double()
+    def right(k: int) -> Tensor:  # (K,) right answers of each class
+        if not len(label):
+            return torch.zeros(classes, dtype=torch.float64)
+        stat = multiclass_stat_scores(whole, label, classes, average=None, top_k=k)
+        return stat[:, 0].double()
 
-    per_class = right(1)
-    present = per_class[:, 1] > 0
+    each = scores.label.bincount(minlength=classes)  # (K,) videos of each class
+    present = each > 0
     found = {
-        "top1": float(per_class[:, 0].sum()) / videos,
-        "mean_class": float((per_class[present, 0] / per_class[present, 1]).mean()),
+        "top1": float(right(1).sum()) / videos,
+        "mean_class": float((right(1)[present] / each[present]).mean()),
         "clip_top1": float(scores.clips_right.sum()) / (videos * scores.views),
     }
     if classes >= 5:
-        found["top5"] = float(right(5)[:, 0].sum()) / videos
+        found["top5"] = float(right(5).sum()) / videos
     return found

@@ -47,6 +47,8 @@ def find(package: str, name: str) -> Callable[..., Any]:
 def parameters(package: str, name: str) -> dict[str, str]:
     """Return the keyword parameters of that function and their annotations, as source text.
 
+    Where it takes `**options: Unpack[Options]`, the keys of that typed dictionary are among them.
+
     Raises:
         UserError: nothing in `package` has this name.
     """
@@ -60,13 +62,48 @@ def parameters(package: str, name: str) -> dict[str, str]:
         for folder in spec.submodule_search_locations
         if (path := Path(folder) / f"{name}.py").exists()
     )
-    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    for node in tree.body:
         if isinstance(node, ast.FunctionDef) and node.name == name:
-            return {
+            found = {
                 argument.arg: ast.unparse(argument.annotation) if argument.annotation else "Any"
                 for argument in node.args.kwonlyargs
             }
+            match node.args.kwarg:
+                case ast.arg(annotation=ast.Subscript(ast.Name("Unpack"), ast.Name(options))):
+                    found |= _keys(tree, options)
+            return found
     raise UserError(f"{package}/{name}.py holds no function {name!r}")
+
+
+def _keys(tree: ast.Module, name: str) -> dict[str, str]:
+    """Return the keys of a typed dictionary that a file has or imports, and their annotations."""
+    for node in tree.body:
+        match node:
+            case ast.ClassDef(name=own, bases=bases, body=body) if own == name:
+                inherited = (_keys(tree, base.id) for base in bases if isinstance(base, ast.Name))
+                found = {key: kind for each in inherited for key, kind in each.items()}
+                for each in body:
+                    match each:
+                        case ast.AnnAssign(ast.Name(key), annotation):
+                            found[key] = ast.unparse(annotation)
+                return found
+            case ast.ImportFrom(module=str(module), names=imported) if module != "typing":
+                if any(alias.name == name for alias in imported):
+                    return _keys(_tree(module), name)
+    return {}  # TypedDict itself
+
+
+def functions(module: str) -> list[str]:
+    """Return the names of the public functions of a module, without importing it."""
+    found = (node.name for node in _tree(module).body if isinstance(node, ast.FunctionDef))
+    return sorted(name for name in found if not name.startswith("_"))
+
+
+def _tree(module: str) -> ast.Module:
+    spec = find_spec(module)
+    assert spec is not None and spec.origin is not None, module
+    return ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
 
 
 def accepts(annotation: str, value: object) -> bool:

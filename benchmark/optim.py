@@ -1,4 +1,4 @@
-"""AdamW as every paper here uses it, with a linear warm-up into a cosine decay."""
+"""AdamW as every paper here uses it, with a linear warm-up and a cosine decay."""
 
 import math
 from collections.abc import Sequence
@@ -8,6 +8,10 @@ from torch import nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
+from benchmark.errors import UserError, nearest
+
+VECTORS = "vectors"
+
 
 def adamw(
     model: nn.Module,
@@ -16,34 +20,81 @@ def adamw(
     head_lr: float | None,
     weight_decay: float,
     betas: Sequence[float],
+    no_decay: Sequence[str] = (VECTORS,),
 ) -> AdamW:
-    """Return AdamW over what trains in `model`; biases, norms and other vectors do not decay.
+    """Return AdamW over what trains in `model`.
 
     Args:
         model: its `head` may learn at another rate than the rest.
         lr: the peak learning rate.
         head_lr: that of the head; None: `lr` too.
-        weight_decay: of matrices and kernels.
+        weight_decay: of what decays.
         betas: Adam's two.
+        no_decay: what does not decay: "vectors" are all parameters of one dimension (biases,
+            norms), anything else is a part of the names of those it means, such as ".bias".
+
+    Raises:
+        UserError: an entry of `no_decay` is in no parameter's name.
     """
+    names = [name for name, _ in model.named_parameters()]
+    for part in no_decay:
+        if part != VECTORS and not any(part in name for name in names):
+            last = {piece for name in names for piece in name.split(".") if not piece.isdigit()}
+            hint = nearest(part, {*last, VECTORS})
+            raise UserError(f"optim.no_decay: {part!r} is in no parameter's name{hint}")
     head = {id(p) for p in getattr(model, "head", nn.Module()).parameters()}
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for p in model.parameters():
+    for name, p in model.named_parameters():
         if p.requires_grad:
             rate = lr if head_lr is None or id(p) not in head else head_lr
-            groups.setdefault((rate, weight_decay if p.ndim > 1 else 0.0), []).append(p)
+            decay = 0.0 if _spared(name, p, no_decay) else weight_decay
+            groups.setdefault((rate, decay), []).append(p)
     listed = [
         {"params": ps, "lr": rate, "weight_decay": decay} for (rate, decay), ps in groups.items()
     ]
     return AdamW(listed, lr=lr, betas=(betas[0], betas[1]))
 
 
-def warmup_cosine(optimizer: torch.optim.Optimizer, *, warmup: int, steps: int) -> LambdaLR:
-    """Scale every group's rate: linearly up from 0 over `warmup` steps, as a cosine down to 0."""
+def _spared(name: str, parameter: nn.Parameter, no_decay: Sequence[str]) -> bool:
+    return any(parameter.ndim <= 1 if part == VECTORS else part in name for part in no_decay)
 
-    def factor(step: int) -> float:
-        if step < warmup:
+
+def warmup_cosine(
+    optimizer: torch.optim.Optimizer,
+    *,
+    warmup: int,
+    steps: int,
+    start: float = 0.0,
+    epochs: int | None = None,
+) -> LambdaLR:
+    """Scale every group's rate: linearly up over `warmup` steps, as a cosine down to 0.
+
+    Args:
+        optimizer: stepped `steps` times.
+        warmup: steps until the rate is at its peak.
+        steps: of the whole training.
+        start: share of the rate at the first step; from 0 that step is as large as each further
+            one adds, as nothing would be learned at a rate of 0.
+        epochs: None: the cosine begins after the warm-up and falls with every step. A number: it
+            falls once per epoch, from the first epoch on, and the warm-up scales it meanwhile.
+            That is mmcv's `CosineAnnealing` by epoch with a linear warm-up by step (AIM), and but
+            for one step of its warm-up mmengine's `LinearLR` with `CosineAnnealingLR` (ZeroI2V).
+    """
+
+    def rising(step: int) -> float:
+        if step >= warmup:
+            return 1.0
+        if not start:
             return (step + 1) / (warmup + 1)
-        return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+        return start + (1 - start) * step / warmup
 
-    return LambdaLR(optimizer, factor)
+    def falling(step: int) -> float:
+        if epochs is not None:
+            return _cosine(step * epochs // max(1, steps), epochs)
+        return _cosine(step - warmup, max(1, steps - warmup)) if step >= warmup else 1.0
+
+    return LambdaLR(optimizer, lambda step: rising(step) * falling(step))
+
+
+def _cosine(done: int, total: int) -> float:
+    return 0.5 * (1 + math.cos(math.pi * done / total))

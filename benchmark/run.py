@@ -3,94 +3,39 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
+import errno
+import logging
 import os
-import platform
-import resource
 import sys
+import tempfile
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from lightning import Callback, LightningModule, Trainer, seed_everything
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 
-from benchmark import backbone, checkpoint, cost, evaluation, launch, progress, record
+from benchmark import account, build, checkpoint, evaluation, launch, progress, record, shard
 from benchmark.errors import UserError
-from benchmark.lookup import find
-from benchmark.model import VideoViT
+from benchmark.process import STOPPED
 from benchmark.recipe import Recipe, changes, load
 from benchmark.record import Record
+from benchmark.save import Save, Stopped, WholeFiles
 from benchmark.task import Classification
 from benchmark.watch import Watch
 from datamodules._video import VideoDataModule
+from datamodules.decoding.footage import DecodeError
+from datamodules.decoding.frames import version
 
-PACKAGES = ("torch", "torchvision", "lightning", "timm", "av", "pytorchvideo", "torchmetrics")
-
-
-def datamodule(recipe: Recipe) -> VideoDataModule:
-    """Return the data of `recipe`."""
-    return VideoDataModule(
-        _call("datamodules", recipe.data),
-        frames=recipe.clip.frames,
-        size=recipe.clip.size,
-        sampling=recipe.clip.sampling,
-        interval=recipe.clip.interval,
-        batch=recipe.train.batch,
-        scale=recipe.train.augment.scale,
-        ratio=recipe.train.augment.ratio,
-        flip=recipe.train.augment.flip,
-        test_batch=recipe.test.batch,
-        clips=recipe.test.clips,
-        crops=recipe.test.crops,
-        mean=recipe.backbone.mean,
-        std=recipe.backbone.std,
-        holdout=recipe.train.holdout,
-        workers=recipe.workers,
-        seed=recipe.seed,
-    )
-
-
-def model(recipe: Recipe, num_classes: int) -> tuple[VideoViT, str]:
-    """Return the model of `recipe`, changed by its method, and its backbone's fingerprint.
-
-    What is new in it is drawn from the recipe's seed.
-    """
-    b = recipe.backbone
-    vit = backbone.load(b.name, size=recipe.clip.size, weights=b.weights, options=b.options)
-    fingerprint = backbone.fingerprint(vit)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.seed)
-        video_vit = VideoViT(vit, recipe.clip.frames, num_classes, recipe.train.head_dropout)
-        _call("benchmark.methods", recipe.method, video_vit)
-    return video_vit, fingerprint
-
-
-def task(recipe: Recipe, video_vit: VideoViT) -> Classification:
-    """Return the training of `video_vit` as `recipe` says."""
-    return Classification(
-        video_vit,
-        **asdict(recipe.optim),
-        label_smoothing=recipe.train.label_smoothing,
-        test_batch=recipe.test.batch,
-        seed=recipe.seed,
-    )
-
-
-def _call(package: str, named: Mapping[str, Any], *arguments: object) -> Any:
-    """Call the function that `named` names, with the rest of `named`."""
-    options = {key: value for key, value in named.items() if key != "name"}
-    try:
-        return find(package, named["name"])(*arguments, **options)
-    except (ValueError, FileNotFoundError) as error:
-        raise UserError(f"{named['name']}: {error}") from error
+if TYPE_CHECKING:
+    from benchmark.window import Window
 
 
 class Origin(Callback):
@@ -127,30 +72,36 @@ def run(recipe: Recipe) -> Record:
     folder = record.RUNS / recipe.name
     progress.write(folder, stage="start")
     seed_everything(recipe.seed, workers=True, verbose=False)
-    data = datamodule(recipe)
-    video_vit, fingerprint = model(recipe, data.num_classes)
-    classification = task(recipe, video_vit)
+    data = build.datamodule(recipe)
+    video_vit, fingerprint = build.model(recipe, data.num_classes)
+    counts = account.counts(recipe, video_vit)  # now: it may be sharded in training
+    classification = build.task(recipe, video_vit, recipe.train.epochs * data.steps)
 
     watch = Watch(folder)
+    window = _window(recipe, folder, watch)
     last = folder / "last.ckpt"
     trainer = Trainer(
-        **asdict(recipe.trainer),
+        **_place(recipe),
         max_epochs=recipe.train.epochs,
         deterministic="warn",
         use_distributed_sampler=False,  # it pads: VideoDataModule shards by itself
         num_sanity_val_steps=0,
         limit_val_batches=1.0 if recipe.train.holdout else 0,
         callbacks=[
-            watch,
+            watch,  # before what asks it or saves its state
+            *([window] if window else []),
             Origin(recipe, checkpoint.base(video_vit)),
-            ModelCheckpoint(folder, filename="last", enable_version_counter=False),
+            Save(last, steps=recipe.save.steps, minutes=recipe.save.minutes),
         ],
-        logger=_logger(recipe, folder) or False,
+        plugins=[WholeFiles(), *_cluster()],
+        enable_checkpointing=False,  # Lightning's own
+        logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,
         default_root_dir=folder,
     )
-    trainer.fit(classification, data, ckpt_path=last if last.exists() else None)
+    trainer.accumulate_grad_batches = data.accumulation(trainer.world_size)
+    trainer.fit(classification, data, ckpt_path=last if last.exists() else None, weights_only=True)
 
     start = time.perf_counter()
     progress.write(folder, stage="test")
@@ -162,9 +113,9 @@ def run(recipe: Recipe) -> Record:
         name=recipe.name,
         recipe=asdict(recipe),
         metrics={**metrics, "videos": len(scores.index), "split": data.evaluation_split},
-        cost=_cost(recipe, video_vit, watch, test_seconds),
-        data=_facts(data, watch),
-        environment=environment(code, fingerprint, trainer),
+        cost=counts | account.measured(watch, test_seconds),
+        data=account.facts(data, watch, scores),
+        environment=account.environment(code, fingerprint, version(recipe.decoder), trainer),
         train={
             "epochs": recipe.train.epochs,
             "steps": trainer.global_step,
@@ -174,16 +125,27 @@ def run(recipe: Recipe) -> Record:
         },
     )
     if trainer.is_global_zero:
-        if trainer.logger is not None:
-            trainer.logger.log_metrics(
-                {f"test/{k}": v for k, v in result.metrics.items() if k != "split"}
-            )
         path = record.path(recipe.name)
         path.parent.mkdir(parents=True, exist_ok=True)
         _write_scores(path.with_suffix(".npz"), scores)
         result.write()  # last: its being there says the run is done
         progress.write(folder, stage="done", top1=result.metrics["top1"])
+    if window:
+        window.finish(trainer, {"metrics": result.metrics, "cost": result.cost})
     return result
+
+
+def _place(recipe: Recipe) -> dict[str, Any]:
+    """Return the arguments of a Trainer that say where it trains."""
+    place = asdict(recipe.trainer)
+    if place["strategy"] == shard.NAME:
+        place["strategy"] = shard.strategy(place["devices"] * place["num_nodes"])
+    return place
+
+
+def _cluster() -> list[SLURMEnvironment]:
+    """Return how a task of Slurm's finds the others; who requeues it is `on_slurm`'s affair."""
+    return [SLURMEnvironment(auto_requeue=False)] if "SLURM_NTASKS" in os.environ else []
 
 
 def evaluate(
@@ -198,7 +160,12 @@ def evaluate(
 def merged_metrics(
     trainer: Trainer, classification: Classification, data: VideoDataModule
 ) -> dict[str, float]:
-    """Return the accuracy after merging, and what merging changed; nothing if nothing merges."""
+    """Return the accuracy after merging, and what merging changed; nothing if nothing merges.
+
+    Nor is there anything where no device holds the whole model.
+    """
+    if shard.is_sharded(classification.model):
+        return {}
     unmerged, before = classification.model, classification.evaluated
     try:
         classification.model = unmerged.merge()
@@ -217,11 +184,11 @@ def merged_metrics(
 
 def test(saved: checkpoint.Checkpoint, recipe: Recipe) -> dict[str, float]:
     """Return the metrics of a checkpoint under `recipe`, before and after merging if it merges."""
-    data = datamodule(recipe)
-    video_vit, _ = model(recipe, data.num_classes)
+    data = build.datamodule(recipe)
+    video_vit, _ = build.model(recipe, data.num_classes)
     video_vit = video_vit.merge() if saved.merged else video_vit
     checkpoint.load(video_vit, saved)
-    classification = task(recipe, video_vit)
+    classification = build.task(recipe, video_vit)
     trainer = Trainer(
         accelerator=recipe.trainer.accelerator,
         devices=1,
@@ -236,81 +203,19 @@ def test(saved: checkpoint.Checkpoint, recipe: Recipe) -> dict[str, float]:
     return metrics | merged_metrics(trainer, classification, data)
 
 
-def _logger(recipe: Recipe, folder: Path) -> Any:
+def _window(recipe: Recipe, folder: Path, watch: Watch) -> Window | None:
     if not recipe.wandb.enabled:
         return None
-    from benchmark import dashboard  # wandb takes a second to import
+    from benchmark.window import Window  # wandb takes a second to import
 
-    return dashboard.logger(
+    return Window(
         recipe.name,
         folder,
+        watch,
         project=recipe.wandb.project,
         group=os.environ.get("BENCHMARK_SWEEP", recipe.name.split("/")[0]),
         config=asdict(recipe),
     )
-
-
-def _cost(recipe: Recipe, video_vit: VideoViT, watch: Watch, test_seconds: float) -> dict[str, Any]:
-    try:
-        tested, merged = video_vit.merge(), True
-    except ValueError:
-        tested, merged = video_vit, False
-    trained = [p for p in video_vit.parameters() if p.requires_grad]
-    peak = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else None
-    return {
-        "trained_parameters": cost.parameters(video_vit, trained=True),
-        "head_parameters": cost.parameters(video_vit.head),
-        "total_parameters": cost.parameters(tested),
-        "total_parameters_training": cost.parameters(video_vit),
-        "macs_per_view": cost.macs(tested, size=recipe.clip.size),
-        "views": recipe.test.clips * recipe.test.crops,
-        "merged": merged,
-        "train_seconds": round(watch.seconds, 2),
-        "test_seconds": round(test_seconds, 2),
-        "clips_per_second": round(watch.clips / watch.seconds, 1) if watch.seconds else None,
-        "data_wait": round(watch.waiting / watch.seconds, 4) if watch.seconds else None,
-        "peak_device_memory_bytes": peak,
-        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-        "checkpoint_bytes": sum(p.numel() * p.element_size() for p in trained),
-    }
-
-
-def _facts(data: VideoDataModule, watch: Watch) -> dict[str, Any]:
-    facts = data.data
-    classes = "\n".join(facts.classes)
-    return {
-        "name": facts.name,
-        "splits": {
-            name: {"videos": len(split), "sha256": split.sha256()}
-            for name, split in facts.splits.items()
-        },
-        "classes": list(facts.classes),
-        "classes_sha256": hashlib.sha256(classes.encode()).hexdigest(),
-        "order_blind_ceiling": facts.order_blind_ceiling,
-        "holdout": None if facts.held_out is None else list(facts.held_out),
-        "broken": sorted(watch.broken),
-    }
-
-
-def environment(code: tuple[str, bool], fingerprint: str, trainer: Trainer) -> dict[str, Any]:
-    """Return the code, the versions, the weights and the machine of this run."""
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    return {
-        "commit": code[0],
-        "dirty": code[1],
-        "weights": fingerprint,
-        "python": platform.python_version(),
-        **{name: version(name) for name in PACKAGES},
-        "device": gpu if trainer.strategy.root_device.type == "cuda" else _processor(),
-        "threads": torch.get_num_threads(),
-        "world_size": trainer.world_size,
-    }
-
-
-def _processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def _write_scores(path: Path, scores: evaluation.Scores) -> None:
@@ -326,28 +231,89 @@ def _write_scores(path: Path, scores: evaluation.Scores) -> None:
     partial.replace(path)
 
 
+NOISE = (  # what Lightning says in vain here
+    "The `srun` command is available",  # a run outside of Slurm is meant to be
+    ".*LeafSpec",  # lightning 2.6 on torch 2.15
+    "You're resuming from a checkpoint that ended before the epoch",  # our samplers resume
+    "It is recommended to use .*sync_dist=True",  # every rank has the same number
+    ".*does not have many workers",
+)
+
+
+def _quiet() -> None:
+    """Leave in the log what somebody can do something about."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for message in NOISE:
+        warnings.filterwarnings("ignore", message)
+
+
+def _reason(error: BaseException) -> str:
+    """Return in one line why a run ended, empty where only a traceback can tell."""
+    said = str(error).strip().splitlines() or [""]
+    match error:
+        case UserError() | FloatingPointError() | Stopped():
+            return said[0]
+        case DecodeError():  # of a loader worker, whose traceback stands before it
+            return said[-1].removeprefix(f"{DecodeError.__module__}.DecodeError: ")
+        case torch.OutOfMemoryError():
+            return "out of memory on the device; give max_batch_per_device=N, the clips that fit"
+        case OSError(errno=errno.ENOSPC | errno.EDQUOT | errno.EROFS | errno.EACCES):
+            file = f"{error.filename}: " if error.filename else ""
+            return f"{file}{error.strerror}; what was saved before is kept, start again to go on"
+        case RuntimeError() if "DataLoader worker" in said[0] and len(said) == 1:
+            return f"{said[0]}; what was saved before is kept, start again to go on"
+        case _:
+            return ""
+
+
+def _demand_writable(folder: Path) -> None:
+    """Raise a UserError if nothing can be written to `folder`: now, not after days of training."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UserError(f"{folder}: no record could be written here: {error.strerror}") from None
+
+
 def main(argv: Sequence[str]) -> int:
-    """Run one recipe in this process; a failure's last progress line says why in one line."""
+    """Run one recipe in this process; its last progress line says in one line how it ended."""
     recipe = load(argv[0], argv[1:])
     folder = record.RUNS / recipe.name
     if recipe.trainer.accelerator == "cpu":
         torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     launch.die_with_parent()
-    first = os.environ.get("LOCAL_RANK", "0") == "0"  # of the processes that DDP starts
-    try:
-        with launch.lock(folder) if first else contextlib.nullcontext():
+    _quiet()
+    ranks = ("RANK", "LOCAL_RANK", "SLURM_PROCID")  # as torchrun, Lightning or Slurm say it
+    first = not any(int(os.environ.get(each, "0")) for each in ranks)
+    with contextlib.ExitStack() as stack:
+        if first:
+            try:
+                stack.enter_context(launch.lock(folder))
+            except UserError as error:  # whose folder it is goes on telling of itself there
+                print(error, file=sys.stderr)
+                return 2
+        try:
+            _demand_writable(record.path(recipe.name).parent)
             run(recipe)
-    except (Exception, KeyboardInterrupt) as error:
-        known = isinstance(error, UserError | FloatingPointError)
-        text = str(error).strip().splitlines()
-        line = text[0] if known and text else f"{type(error).__name__}: {text[0] if text else ''}"
-        progress.write(folder, stage="failed", message=line)
-        if known:
-            print(line, file=sys.stderr)
-        else:
-            traceback.print_exc()
-        return 2 if isinstance(error, UserError) else 1
+        except (Exception, KeyboardInterrupt) as error:
+            return _ended(error, folder, first)
     return 0
+
+
+def _ended(error: BaseException, folder: Path, first: bool) -> int:
+    """Tell why a run ended before its end, and return its exit code."""
+    stopped, line = isinstance(error, Stopped), _reason(error)
+    told = line or traceback.format_exception_only(error)[-1].strip().splitlines()[-1]
+    with contextlib.suppress(OSError):  # the disk may be full
+        progress.write(folder, stage="preempted" if stopped else "failed", message=told)
+    if line:
+        print(line, file=sys.stderr)
+    else:
+        traceback.print_exception(error)
+    if stopped:
+        return STOPPED if first else 0  # Lightning takes another rank's code for a crash
+    return 2 if isinstance(error, UserError) else 1
 
 
 if __name__ == "__main__":

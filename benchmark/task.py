@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, Literal, final
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from benchmark import checkpoint, evaluation
 from benchmark.model import VideoViT
 from benchmark.optim import adamw, warmup_cosine
+from benchmark.shard import shard
 
 if TYPE_CHECKING:
     from datamodules._video import VideoDataModule
@@ -27,11 +28,15 @@ class Classification(LightningModule):
     Args:
         model: changed by its method; what requires a gradient is trained, and saved.
         lr: peak learning rate. `head_lr`: that of the head, None: the same.
-        weight_decay: of matrices and kernels. `betas`: AdamW's.
-        warmup: epochs of linear warm-up before the cosine decay.
+        weight_decay: of what decays. `no_decay`: what does not (`benchmark.optim.adamw`).
+        betas: AdamW's.
+        warmup: epochs of linear warm-up. `warmup_start`: share of the rate it starts at.
+        schedule: "step" or "epoch": how often the cosine falls.
         label_smoothing: of the cross-entropy in training.
         test_batch: clips per forward in evaluation.
         seed: of dropout and drop-path, whose draws depend on (seed, step, rank) alone.
+        steps: of the optimiser, in all. None: the Trainer is asked, which starts the loaders to
+            count them: before a checkpoint has said where in an epoch to go on.
 
     After validation or testing `evaluated` holds the scores of every video, on every rank.
     """
@@ -43,17 +48,23 @@ class Classification(LightningModule):
         lr: float,
         head_lr: float | None = None,
         weight_decay: float = 0.05,
+        no_decay: Sequence[str] = ("vectors",),
         betas: Sequence[float] = (0.9, 0.999),
         warmup: float = 0.0,
+        warmup_start: float = 0.0,
+        schedule: Literal["step", "epoch"] = "step",
         label_smoothing: float = 0.0,
         test_batch: int = 16,
         seed: int = 0,
+        steps: int | None = None,
     ) -> None:
         super().__init__()
         self.model = model
         self.lr, self.head_lr = lr, head_lr
-        self.weight_decay, self.betas, self.warmup = weight_decay, betas, warmup
+        self.weight_decay, self.no_decay, self.betas = weight_decay, no_decay, betas
+        self.warmup, self.warmup_start, self.schedule = warmup, warmup_start, schedule
         self.label_smoothing, self.test_batch, self.seed = label_smoothing, test_batch, seed
+        self.steps = steps
         self.evaluated: evaluation.Scores | None = None
         self._batches: list[evaluation.Scores] = []
         self.strict_loading = False  # a checkpoint holds what trained; `restore` is the strict one
@@ -69,11 +80,15 @@ class Classification(LightningModule):
         torch.manual_seed(int(SeedSequence(key).generate_state(1, np.uint64)[0]))
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
-        """Return loss and number of right answers of a batch of clips (B, C, T, H, W)."""
+        """Return loss, its sum and the number of right answers of clips (B, C, T, H, W).
+
+        "target" (B, K) stands in for "label" (B,) where clips are mixed.
+        """
         logits = self(batch["video"])
-        loss = F.cross_entropy(logits, batch["label"], label_smoothing=self.label_smoothing)
+        target = batch.get("target", batch["label"])
+        loss = F.cross_entropy(logits, target, label_smoothing=self.label_smoothing)
         right = (logits.detach().argmax(dim=-1) == batch["label"]).sum()
-        return {"loss": loss, "right": right}
+        return {"loss": loss, "loss_sum": loss.detach() * len(target), "right": right}
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         """Score a batch of videos (B, V, C, T, H, W)."""
@@ -83,7 +98,12 @@ class Classification(LightningModule):
         """Score a batch of videos (B, V, C, T, H, W)."""
         self._batches.append(
             evaluation.score(
-                self, batch["video"], batch["label"], batch["index"], clips=self.test_batch
+                self,
+                batch["video"],
+                batch["label"],
+                batch["index"],
+                clips=self.test_batch,
+                broken=batch["broken"] >= 0,
             )
         )
 
@@ -102,6 +122,11 @@ class Classification(LightningModule):
             # Every rank computed the same number from the same scores: there is nothing to reduce.
             self.log(f"{stage}/{name}", torch.tensor(value, dtype=torch.float64), sync_dist=False)
 
+    def configure_model(self) -> None:
+        """Spread the model over the devices, where the strategy does that."""
+        if self.device_mesh is not None:
+            shard(self.model, self.device_mesh["data_parallel"])
+
     def configure_optimizers(self) -> Any:
         """Return AdamW and its schedule, stepped with every optimiser step."""
         optimizer = adamw(
@@ -110,10 +135,18 @@ class Classification(LightningModule):
             head_lr=self.head_lr,
             weight_decay=self.weight_decay,
             betas=self.betas,
+            no_decay=self.no_decay,
         )
-        steps = int(self.trainer.estimated_stepping_batches)
-        warmup = round(self.warmup * steps / max(1, self.trainer.max_epochs or 1))
-        schedule = warmup_cosine(optimizer, warmup=warmup, steps=steps)
+        steps, epochs = self.steps, self.trainer.max_epochs or 1
+        if steps is None:
+            steps = int(self.trainer.estimated_stepping_batches)
+        schedule = warmup_cosine(
+            optimizer,
+            warmup=round(self.warmup * steps / epochs),
+            steps=steps,
+            start=self.warmup_start,
+            epochs=epochs if self.schedule == "epoch" else None,
+        )
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
@@ -121,11 +154,14 @@ class Classification(LightningModule):
 
     def on_save_checkpoint(self, checkpoint_: dict[str, Any]) -> None:
         """Keep of the parameters only those that train."""
-        checkpoint_["state_dict"] = checkpoint.trained(self)
+        trained = checkpoint.trained(self)
+        state = checkpoint_["state_dict"]  # whole, also where a parameter here is but a shard
+        checkpoint_["state_dict"] = {name: state[name] for name in trained if name in state}
 
     def on_load_checkpoint(self, checkpoint_: dict[str, Any]) -> None:
         """Refuse a checkpoint that does not hold exactly what trains here."""
-        checkpoint.restore(self, checkpoint_["state_dict"])
+        if "state_dict" in checkpoint_:  # else the strategy has spread it already
+            checkpoint.restore(self, checkpoint_["state_dict"])
 
 
 def load_run(name: str, overrides: Sequence[str] = ()) -> tuple[Classification, VideoDataModule]:
@@ -135,10 +171,10 @@ def load_run(name: str, overrides: Sequence[str] = ()) -> tuple[Classification, 
         name: `protocol/data/backbone/method`, with `/seedN` or without.
         overrides: `key=value`, as on the command line.
     """
-    from benchmark import run  # the only function here that needs recipes and videos
+    from benchmark import build  # the only function here that needs recipes and videos
     from benchmark.recipe import load
 
     recipe = load(name, overrides)
-    data = run.datamodule(recipe)
-    model, _ = run.model(recipe, data.num_classes)
-    return run.task(recipe, model), data
+    data = build.datamodule(recipe)
+    model, _ = build.model(recipe, data.num_classes)
+    return build.task(recipe, model), data

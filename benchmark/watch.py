@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from lightning import Callback, LightningModule, Trainer
 
 from benchmark import progress
 
-EVERY = 0.5  # seconds between two progress lines
+EVERY = 0.5, 10.0  # seconds between two progress lines, at first and after half an hour
 
 
 class Watch(Callback):
@@ -32,26 +33,37 @@ class Watch(Callback):
         self.seconds = self.waiting = 0.0
         self.clips = self.resumed = 0
         self._mark = self._written = 0.0
-        self._loss = self._right = torch.zeros(())
-        self._seen = self._steps = 0
+        self._loss = self._right = torch.zeros((), dtype=torch.float64)  # sums over the epoch's
+        self._seen = 0  # clips
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a resumed run goes on from."""
+        """Return what a resumed run goes on from, of all ranks."""
         names = ("curve", "seconds", "waiting", "clips", "resumed")
-        return {name: getattr(self, name) for name in names} | {"broken": sorted(self.broken)}
+        state = {name: getattr(self, name) for name in names}
+        return state | {"broken": sorted(self._all_broken()), "sums": self.sums()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from an earlier start of the run."""
-        for name, value in state_dict.items():
+        state = dict(state_dict)
+        loss, right, seen = state.pop("sums")
+        for name, value in state.items():
             setattr(self, name, value)
-        self.broken = set(state_dict["broken"])
+        self.broken = set(state["broken"])
         self.resumed += 1
+        if not dist.is_initialized() or dist.get_rank() == 0:  # they are the sums of all ranks
+            self._loss, self._right = torch.tensor([loss, right], dtype=torch.float64).unbind()
+            self._seen = int(seen)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock, in the middle of an epoch if that is where the run goes on."""
+        self._mark = time.perf_counter()
+        dtype = torch.float32 if pl_module.device.type == "mps" else torch.float64  # it has no 64
+        self._loss = self._loss.to(pl_module.device, dtype)
+        self._right = self._right.to(pl_module.device, dtype)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clock and the epoch's sums."""
+        """Start the clock again: validation and saving are no waiting."""
         self._mark = time.perf_counter()
-        self._loss = self._right = torch.zeros((), device=pl_module.device)
-        self._seen = self._steps = 0
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
@@ -66,45 +78,42 @@ class Watch(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Add up the batch, and write a progress line now and then."""
-        self._loss = self._loss + outputs["loss"].detach()
+        self._loss = self._loss + outputs["loss_sum"]
         self._right = self._right + outputs["right"]
         self._seen += len(batch["label"])
-        self._steps += 1
         self.clips += len(batch["label"]) * trainer.world_size
         self.broken.update(int(i) for i in batch["broken"].tolist() if i >= 0)
         now = time.perf_counter()
         self.seconds += now - self._mark
         self._mark = now
-        if now - self._written > EVERY and trainer.is_global_zero:
+        shortest, longest = EVERY
+        pause = min(longest, max(shortest, self.seconds / 180))
+        if now - self._written > pause and trainer.is_global_zero:
             self._written = now
             self._report(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Add the epoch to the curve."""
-        loss, right = self._sums()
+        """Add the epoch to the curve, as all ranks saw it."""
+        loss, right = _means(*self.sums())
         entry: dict[str, float] = {"epoch": trainer.current_epoch, "loss": loss, "top1": right}
         if "val/top1" in trainer.callback_metrics:
             entry["val_top1"] = float(trainer.callback_metrics["val/top1"])
         self.curve.append(entry)
         if trainer.is_global_zero:
             self._report(trainer)
-        if trainer.logger is not None:
-            names = {"loss": "train/loss", "top1": "train/top1", "epoch": "epoch"}
-            rate = trainer.optimizers[0].param_groups[0]["lr"]
-            trainer.logger.log_metrics(
-                {names[k]: v for k, v in entry.items() if k in names}
-                | {"train/lr": rate, "train/clips_per_second": self.clips / self.seconds},
-                step=trainer.global_step,
-            )
+        self._loss, self._right, self._seen = self._loss * 0, self._right * 0, 0
+        self.broken = self._all_broken()
 
-    def _sums(self) -> tuple[float, float]:
-        loss, right = float(self._loss) / self._steps, float(self._right) / self._seen
-        if not math.isfinite(loss):
-            raise FloatingPointError(f"the loss became {loss}; try a lower optim.lr")
-        return loss, right
+    def sums(self) -> list[float]:
+        """Return the epoch's sums so far over all ranks: loss, right answers, clips."""
+        own = [float(self._loss), float(self._right), float(self._seen)]
+        return [sum(each) for each in zip(*_gathered(own), strict=True)]
+
+    def _all_broken(self) -> set[int]:
+        return set().union(*_gathered(self.broken))
 
     def _report(self, trainer: Trainer) -> None:
-        loss, right = self._sums()
+        loss, right = _means(float(self._loss), float(self._right), self._seen)
         progress.write(
             self.folder,
             stage="fit",
@@ -116,3 +125,19 @@ class Watch(Callback):
             top1=round(right, 4),
             clips_per_second=round(self.clips / max(self.seconds, 1e-9), 1),
         )
+
+
+def _gathered(own: Any) -> list[Any]:
+    """Return what every rank has."""
+    if not dist.is_initialized():
+        return [own]
+    everyone = [None] * dist.get_world_size()
+    dist.all_gather_object(everyone, own)
+    return everyone
+
+
+def _means(loss: float, right: float, seen: float) -> tuple[float, float]:
+    """Return mean loss and accuracy over the clips seen."""
+    if not math.isfinite(loss):
+        raise FloatingPointError(f"the loss became {loss}; try a lower optim.lr")
+    return loss / seen, right / seen

@@ -66,8 +66,29 @@ def test_metrics_are_exact_counts() -> None:
     scores = torch.eye(6)[[0, 0, 0, 1, 2, 5, 3]] + torch.linspace(0, 0.1, 6)
     label = torch.tensor([0, 0, 0, 0, 2, 1, 1])  # class 0: 3 of 4, class 1: 0 of 2, class 2: 1 of 1
     right = torch.tensor([2, 2, 1, 0, 2, 0, 1])
-    found = metrics(Scores(torch.arange(7), label, scores, right, views=2))
+    found = metrics(
+        Scores(torch.arange(7), label, scores, right, torch.zeros(7, dtype=torch.bool), views=2)
+    )
     assert found["top1"] == 4 / 7
     assert found["mean_class"] == (3 / 4 + 0 + 1) / 3
     assert found["clip_top1"] == 8 / 14
     assert found["top5"] == 6 / 7  # only the fourth, whose class 0 is sixth, is missed
+
+
+def test_broken_videos_are_wrong_whatever_their_scores() -> None:
+    video, label, index = videos(6, 2)
+    model = Mean()
+    video[:, :, 0] += 10  # all are said to be of class 0
+    whole = metrics(score(model, video, label, index, clips=4))
+    assert whole["top1"] == whole["clip_top1"] == whole["mean_class"] == 1 / 6
+    found = metrics(score(model, video, label, index, clips=4, broken=index == 0))
+    assert found["top1"] == found["clip_top1"] == found["mean_class"] == 0
+    assert found["top5"] < whole["top5"]
+    nothing = metrics(score(model, video, label, index, clips=4, broken=index >= 0))
+    assert set(nothing.values()) == {0}
+
+
+def test_a_stand_in_for_no_video_is_not_scored() -> None:
+    video, label, _ = videos(3, 2)
+    found = score(Mean(), video, label, torch.tensor([-1, 0, -1]), clips=2)
+    assert found.index.tolist() == [0] and len(found.scores) == len(found.broken) == 1

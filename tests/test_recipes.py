@@ -111,7 +111,7 @@ def test_a_complete_protocol_accepts_only_runs_with_a_file_of_their_own(kitchen)
     assert load("paper/digits_motion/vit_digits/aim").optim.lr == 0.25
     said = problem("paper/digits_motion/vit_digits/full")
     assert "'digits_motion/vit_digits/full'" in said
-    assert "there are: digits_motion/vit_digits/aim" in said
+    assert "did you mean 'digits_motion/vit_digits/aim'" in said
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_a_wrong_name_is_told_with_the_right_one(name, wrong, right):
         ("train.epochs=0", "train.epochs is 0", "at least 1"),
         ("optim.betas=[a, b]", "optim.betas is ['a', 'b']", "float"),
         ("optim.betas=[0.9]", "optim.betas is [0.9]", "two numbers"),
-        ("clip.sampling=unifrm", "clip.sampling is 'unifrm'", "'uniform' or 'dense'"),
+        ("clip.sampling=unifrm", "no clip.sampling 'unifrm'", "did you mean 'uniform'"),
         ("test.crops=2", "test.crops is 2", "1 or 3"),
         ("train.holdout=1", "train.holdout is 1.0", "less than 1"),
         ("train.label_smoothing=2", "train.label_smoothing is 2.0", "between 0 and 1"),

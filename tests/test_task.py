@@ -28,7 +28,8 @@ class Noise(Dataset[dict[str, Tensor]]):
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         video = torch.randn(self.shape, generator=torch.Generator().manual_seed(index))
-        return {"video": video, "label": torch.tensor(index % 5), "index": torch.tensor(index)}
+        numbers = {"label": index % 5, "index": index, "broken": -1}
+        return {"video": video, **{key: torch.tensor(value) for key, value in numbers.items()}}
 
 
 def classification(method: str = "aim") -> Classification:
