@@ -13,7 +13,7 @@ export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install sweep leaderboard test test-quick lint format clean
+.PHONY: help install sweep leaderboard wandb-sync bench bench-data test test-quick lint format clean
 
 help:  ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -27,11 +27,19 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@$(PY) -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
-sweep: $(INSTALLED)  ## Run what SWEEP (quick) lacks a record of, and write the leaderboard
-	@$(PY) -m benchmark sweep $(SWEEP)
+sweep: $(INSTALLED)  ## Run what SWEEP (quick) lacks, ON=local, ray or slurm, and write the leaderboard
+	@$(PY) -m benchmark sweep $(SWEEP) $(if $(ON),--on $(ON))
 
 leaderboard: $(INSTALLED)  ## Write results/README.md from the records in results/
 	@$(PY) -m benchmark leaderboard
+
+bench: bench-data  ## Run every benchmark of speed there is
+
+bench-data: $(INSTALLED)  ## Compare decoders on videos of VIDEOS, a folder, or on some it writes
+	@$(PY) -m datamodules.decoding.speed $(if $(VIDEOS),"$(VIDEOS)")
+
+wandb-sync: $(INSTALLED)  ## Upload what wandb kept while it was offline
+	@$(PY) -m benchmark.upload
 
 test: lint  ## Check style and types, and run all tests
 	@$(PY) -m pytest -q -n auto

@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
 
     python -m benchmark run quick/digits_motion/vit_digits/aim optim.lr=1e-3 seed=1
     """
-    from benchmark import launch, leaderboard, recipe, record
+    from benchmark import launch, leaderboard, on_local, recipe, record
     from benchmark.sweep import prepare
 
     loaded = recipe.load(args.name, args.overrides)
@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     prepare([job])
     if args.again:
         launch.clear(job.folder)
-    for failure in launch.local([job]):
+    for failure in on_local.run([job]):
         print(f"failed: {failure.reason} (see {record.shown(failure.log)})", file=sys.stderr)
         return 1
     leaderboard.refresh()
@@ -84,10 +84,44 @@ def sweep(args: argparse.Namespace) -> int:
     """Run what a sweep lacks a record of, then write the leaderboard.
 
     python -m benchmark sweep quick
+    python -m benchmark sweep quick --on slurm slurm.partition=gpu
     """
     from benchmark.sweep import sweep
 
-    return sweep(args.name, args.overrides, dry_run=args.dry_run)
+    return sweep(
+        args.name,
+        args.overrides,
+        on=args.on,
+        retry=args.retry,
+        again=args.again,
+        dry_run=args.dry_run,
+    )
+
+
+def status(args: argparse.Namespace) -> None:
+    """Tell how the runs of a sweep are: done, stale, running, queued, failed and why, missing.
+
+    python -m benchmark status quick
+    """
+    from benchmark import status, sweep
+
+    status.show(args.name, status.of(sweep.plan(args.name, args.overrides)))
+
+
+def stale(args: argparse.Namespace) -> None:
+    """List records whose recipe is no longer what their name means, and what changed since.
+
+    python -m benchmark stale
+    python -m benchmark stale results/scratch
+    """
+    from benchmark import status
+
+    _check_folder(args.folder)
+    found = status.stale(args.folder)
+    for name, changed in found:
+        print("\n  ".join([name, *changed]))
+    if not found:
+        print("no record is stale")
 
 
 def leaderboard(args: argparse.Namespace) -> None:
@@ -102,10 +136,19 @@ def leaderboard(args: argparse.Namespace) -> None:
         leaderboard.write()
         print(f"see {record.shown(record.RESULTS / leaderboard.PAGE)}")
         return
-    if not args.folder.is_dir():
-        raise UserError(f"no folder {args.folder}")
+    _check_folder(args.folder)
     found = record.records(args.folder)
     print(leaderboard.plain(found) or f"no records in {args.folder}")
+
+
+def dashboard(args: argparse.Namespace) -> None:
+    """Show the board of a sweep in wandb: its table, accuracy against cost, the curves.
+
+    python -m benchmark dashboard quick
+    """
+    from benchmark.dashboard import dashboard  # imports wandb
+
+    dashboard(args.name)
 
 
 def profile(args: argparse.Namespace) -> None:
@@ -171,7 +214,7 @@ def merge(args: argparse.Namespace) -> None:
     python -m benchmark merge zeroi2v.safetensors -o merged.safetensors
     """
     from benchmark import checkpoint, recipe
-    from benchmark.run import model  # imports torch
+    from benchmark.build import model  # imports torch
 
     saved = checkpoint.read(args.checkpoint)
     loaded = recipe.restored(saved.recipe, args.overrides)
@@ -185,19 +228,68 @@ def merge(args: argparse.Namespace) -> None:
     print(f"{args.output}: {sum(p.numel() for p in merged.parameters()):,} parameters, merged")
 
 
+def audit(args: argparse.Namespace) -> int:
+    """Look at every video of datasets before training on them; tell and note which are broken.
+
+    python -m benchmark audit ucf101 data.root=/data/ucf101
+    """
+    from benchmark import dataset
+    from benchmark.launch import cores
+    from datamodules.upkeep.audit import audit, summary  # imports torch
+
+    words = [*args.words, *args.overrides]
+    names, overrides, own = dataset.split(words, {"workers": cores()})
+    broken = 0
+    for data in [dataset.load(name, overrides) for name in names]:
+        rows = audit(data, workers=own["workers"])
+        print(f"{summary(data, rows)}\n")
+        broken += sum(row["problem"] is not None for row in rows.values())
+    return 1 if broken else 0
+
+
+def prepare(args: argparse.Namespace) -> int:
+    """Encode the videos of a dataset anew, small and quick to decode, into a folder of their own.
+
+    python -m benchmark prepare ucf101 data.root=/data/ucf101 -o /data/ucf101_256 short_side=256
+    """
+    from benchmark import dataset
+    from benchmark.launch import cores
+    from datamodules.upkeep.prepare import (  # imports torch
+        GROUP,
+        QUALITY,
+        SHORT_SIDE,
+        prepare,
+        summary,
+    )
+
+    known = {"workers": cores(), "short_side": SHORT_SIDE, "group": GROUP, "quality": QUALITY}
+    names, overrides, own = dataset.split([*args.words, *args.overrides], known)
+    if len(names) > 1:
+        raise UserError(f"one dataset per folder: prepare {names[0]!r} and {names[1]!r} apart")
+    data = dataset.load(names[0], overrides)
+    rows = prepare(data, args.output, **own)
+    print(summary(data, args.output, rows))
+    return 1 if any(row["problem"] is not None for row in rows.values()) else 0
+
+
 VERBS = {
     "list": list_,
     "show": show,
     "pretrain": pretrain,
     "run": run,
     "sweep": sweep,
+    "status": status,
+    "stale": stale,
     "leaderboard": leaderboard,
+    "dashboard": dashboard,
     "profile": profile,
     "convert": convert,
     "test": test,
     "merge": merge,
+    "audit": audit,
+    "prepare": prepare,
 }
-TAKE_OVERRIDES = (show, run, sweep, profile, convert, test, merge)
+TAKE_OVERRIDES = (show, run, sweep, status, profile, convert, test, merge, audit, prepare)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -228,9 +320,18 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
             verb.add_argument(
                 "name", metavar="NAME", help="protocol/data/backbone/method, and /seedN if you like"
             )
-        if name == "sweep":
+        if name in ("audit", "prepare"):
+            verb.add_argument("words", nargs="+", metavar="DATA", help="of a file in recipes/data")
+        if name == "prepare":
+            verb.add_argument("-o", "--output", type=Path, metavar="DIR", required=True)
+        if name in ("sweep", "status", "dashboard"):
             verb.add_argument("name", metavar="NAME", help="of a file in recipes/sweeps")
-            verb.add_argument("--dry-run", action="store_true", help="only print what is missing")
+        if name == "sweep":
+            places = ("local", "ray", "slurm")
+            verb.add_argument("--on", choices=places, default="local", help="where: default local")
+            verb.add_argument("--retry", action="store_true", help="what failed, too")
+            verb.add_argument("--again", action="store_true", help="what has a stale record, too")
+            verb.add_argument("--dry-run", action="store_true", help="only print what would be run")
         if name == "run":
             verb.add_argument("--again", action="store_true", help="even if there is a record")
         if name == "profile":
@@ -243,6 +344,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
             verb.add_argument("-o", "--output", type=Path, metavar="FILE", required=needed)
         if name == "pretrain":
             verb.add_argument("--output", type=Path, metavar="FILE", help="where to write weights")
+        if name == "stale":
+            verb.add_argument("folder", nargs="?", type=Path, help="of records, such as results")
         if name == "leaderboard":
             verb.add_argument("folder", nargs="?", type=Path, help="print its records' table only")
         if function in TAKE_OVERRIDES:
@@ -270,12 +373,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("interrupted; type the same command to go on", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        said = str(interrupt) or "interrupted; type the same command to go on"
+        print(said, file=sys.stderr)
         return 130
     except BrokenPipeError:  # `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+
+
+def _check_folder(folder: Path | None) -> None:
+    if folder is not None and not folder.is_dir():
+        raise UserError(f"no folder {folder}")
 
 
 def _about(file: Path) -> str:

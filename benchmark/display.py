@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,13 +21,19 @@ REDRAW = 0.5  # seconds between two drawings in a terminal
 SPARSE = 30.0  # seconds between two lines about what is running, in a log file
 
 
+def shortened(names: Sequence[str]) -> dict[str, str]:
+    """Return runs' names without the folders that all of them share."""
+    shared = f"{os.path.commonpath(names)}/" if len(names) > 1 else ""
+    return {name: name.removeprefix(shared) for name in names}
+
+
 class Display:
     """What a person watching a sweep sees: which runs, how far, how well, how much longer."""
 
     def __init__(self, title: str, names: list[str], console: Console | None = None) -> None:
         self.title, self.total = title, len(names)
         self.console = console or Console()
-        self.shared = f"{os.path.commonpath(names)}/" if len(names) > 1 else ""
+        self.short = shortened(names)
         self.running: dict[str, Follower] = {}
         self.durations: list[float] = []  # seconds, of runs that left a record
         self.failed = 0
@@ -46,15 +53,21 @@ class Display:
     ) -> None:
         self._live.stop()
 
-    def started(self, name: str, folder: Path) -> None:
-        """Tell that a run was started, which works in `folder`."""
-        self.running[name] = Follower(folder, time.time())
+    def started(self, name: str, folder: Path, since: float | None = None) -> None:
+        """Tell that a run was started, which works in `folder`: now, or at some time."""
+        self.running[name] = Follower(folder, time.time() if since is None else since)
         if not self.console.is_terminal:
             self._say(f"start  {name}")
 
+    def waits(self, name: str) -> None:
+        """Tell that a run that was started is queued again."""
+        del self.running[name]
+        self._say(f"again  {name}: it has stopped, and waits to go on")
+
     def ended(self, name: str, reason: str) -> None:
         """Tell that a run has ended, and why without a record if `reason` says so."""
-        seconds = time.time() - self.running.pop(name).since
+        run = self.running.pop(name, None)  # None: it ended before it was seen to run
+        seconds = time.time() - run.since if run else 0.0
         if reason:
             self.failed += 1
             said = f"failed {name}: {reason}"
@@ -78,8 +91,8 @@ class Display:
         if self.console.is_terminal:
             self._live.update(self._table(), refresh=True)
         elif self.running:
-            each = (f"{self._short(name)} {run}" for name, run in self.running.items())
-            self._say(f"{self._headline()}; {'; '.join(each)}")
+            runs = (f"{self.short[name]} {run}{_left(run)}" for name, run in self.running.items())
+            self._say("; ".join([self._headline(), *runs]))
 
     @property
     def left(self) -> float | None:
@@ -92,26 +105,29 @@ class Display:
             return None
         mean = sum(typical) / len(typical)
         rest = [max(0.0, mean - elapsed[r]) if r.left is None else r.left for r in elapsed]
-        waiting = self.total - len(self.durations) - self.failed - len(rest)
-        return max([(sum(rest) + waiting * mean) / max(1, len(rest)), *rest])
+        return max([(sum(rest) + self._waiting * mean) / max(1, len(rest)), *rest])
 
     def _headline(self) -> str:
         ended = f"{len(self.durations)} of {self.total} done"
         failed = f", {self.failed} failed" if self.failed else ""
-        left = self.left
-        rest = f", about {clock(left)} left" if left is not None else ""
-        return f"{self.title + ': ' if self.title else ''}{ended}{failed}{rest}"
+        waits = f", {self._waiting} waiting" if self._waiting else ""
+        rest = f", about {clock(self.left)} left" if self.left is not None else ""
+        return f"{self.title + ': ' if self.title else ''}{ended}{failed}{waits}{rest}"
+
+    @property
+    def _waiting(self) -> int:
+        return self.total - len(self.durations) - self.failed - len(self.running)
 
     def _say(self, line: str) -> None:
         self.console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-    def _short(self, name: str) -> str:
-        return name.removeprefix(self.shared)
 
     def _table(self) -> Group:
         table = Table(box=None, show_header=False, pad_edge=False)
         for name, run in self.running.items():
             bar = ProgressBar(total=1.0, completed=run.share, width=16)
-            left = f"{clock(run.left)} left" if run.left is not None else ""
-            table.add_row(Text(self._short(name)), bar, Text(str(run)), Text(left))
+            table.add_row(Text(self.short[name]), bar, Text(f"{run}{_left(run)}"))
         return Group(Text(self._headline(), style="bold"), table)
+
+
+def _left(run: Follower) -> str:
+    return f", {clock(run.left)} left" if run.left is not None else ""

@@ -1,7 +1,6 @@
-"""Start runs as processes of their own, and never leave one behind.
+"""What all launchers of runs share: jobs, the devices they need, and whose folder it is.
 
-Every run is a process tree in its own session: what it does to its process, or how it dies, is its
-own affair. It dies with whoever started it, and its output goes to `RUNS/<name>/log.txt`.
+The launchers are `on_local`, `on_ray` and `on_slurm`.
 """
 
 import ctypes
@@ -10,24 +9,19 @@ import os
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
-from benchmark import progress, record
-from benchmark.display import Display
+from benchmark import record
 from benchmark.errors import UserError
 from benchmark.recipe import Recipe
 
 PR_SET_PDEATHSIG = 1  # of Linux's prctl: the signal a process gets when its parent dies
-GRACE = 10.0  # seconds between asking a run to end and making it end
-POLL = 0.2  # seconds between two looks at the runs
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None  # found here, before any fork
 
 
@@ -90,151 +84,34 @@ def gpus() -> list[str]:
     return [str(index) for index in range(count)]
 
 
-def local(
-    jobs: Sequence[Job],
-    *,
-    title: str = "",
-    command: Callable[[Job], list[str]] | None = None,
-) -> list[Failure]:
-    """Run `jobs` on this machine, as many at once as their devices leave room for.
-
-    A run that fails is its own affair: the others go on. Interrupted, every run is asked to end,
-    and after `GRACE` seconds made to.
+def devices(job: Job, cpus: int, gpus: int) -> tuple[str, int]:
+    """Return the kind, "cpu" or "gpu", and the number of devices `job` needs of a machine.
 
     Args:
-        jobs: What to run, in order; a job that does not fit yet lets later ones pass.
-        title: The sweep's name.
-        command: The command line of a job's process; by default `child`.
-
-    Returns:
-        The runs that left no record.
+        job: What is to be run.
+        cpus: Cores the machine has.
+        gpus: GPUs it has.
 
     Raises:
-        UserError: a job asks for more than this machine has.
+        UserError: the job asks for more than that.
     """
-    free = {"cpu": [str(core) for core in range(cores())], "gpu": gpus()}
-    needs = {job.name: _devices(job, free) for job in jobs}
-    waiting, running, failures = list(jobs), list[_Running](), list[Failure]()
-    with _interruptible(), Display(title, [job.name for job in jobs]) as display:
-        try:
-            while waiting or running:
-                for job in list(waiting):
-                    kind, count = needs[job.name]
-                    if len(free[kind]) >= count:
-                        waiting.remove(job)
-                        taken = [free[kind].pop(0) for _ in range(count)]
-                        running.append(_Running(job, title, kind, taken, (command or child)(job)))
-                        display.started(job.name, job.folder)
-                for each in [each for each in running if each.ended()]:
-                    running.remove(each)
-                    free[each.kind] += each.devices
-                    if reason := each.close():
-                        failures.append(Failure(each.job, reason))
-                    display.ended(each.job.name, reason)
-                display.draw()
-                if running:
-                    time.sleep(POLL)
-        finally:
-            _end(running)
-    return failures
-
-
-def _devices(job: Job, free: dict[str, list[str]]) -> tuple[str, int]:
-    """Return the kind and the number of devices `job` needs."""
     wanted = job.recipe.trainer
-    kind = {"cpu": "cpu", "gpu": "gpu", "cuda": "gpu", "auto": "gpu" if free["gpu"] else "cpu"}.get(
-        wanted.accelerator, "cpu"
-    )
-    there = len(free[kind])
+    kinds = {"cpu": "cpu", "gpu": "gpu", "cuda": "gpu", "auto": "gpu" if gpus else "cpu"}
+    kind = kinds.get(wanted.accelerator, "cpu")
+    there = gpus if kind == "gpu" else cpus
     count = wanted.devices if wanted.devices > 0 else max(1, there)  # -1: all there are
     if wanted.num_nodes > 1:
-        raise UserError(f"{job.name}: trainer.num_nodes is {wanted.num_nodes}, this is one machine")
+        raise UserError(
+            f"{job.name}: trainer.num_nodes is {wanted.num_nodes}, this is for one machine each; "
+            "--on slurm can do it"
+        )
     if kind == "gpu" and count > there:
         raise UserError(f"{job.name}: asks for {count} GPUs; this machine has {there}")
     return kind, min(count, there)  # processes on a CPU may outnumber its cores
 
 
-class _Running:
-    """A run's process."""
-
-    def __init__(
-        self, job: Job, sweep: str, kind: str, devices: list[str], command: list[str]
-    ) -> None:
-        self.job, self.kind, self.devices = job, kind, devices
-        self.since = time.time()
-        job.folder.mkdir(parents=True, exist_ok=True)
-        self.log: IO[bytes] = (job.folder / "log.txt").open("ab")
-        parent = os.getpid()
-        self.process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=self.log,
-            stderr=subprocess.STDOUT,
-            env=_environment(sweep, kind, devices),
-            start_new_session=True,
-            preexec_fn=lambda: die_with_parent(parent),
-        )
-
-    def ended(self) -> bool:
-        """Return whether the process has ended, leaving it a zombie: its id is not reused."""
-        flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
-        return os.waitid(os.P_PID, self.process.pid, flags) is not None
-
-    def signal(self, number: signal.Signals) -> None:
-        """Send a signal to the whole process group."""
-        try:
-            os.killpg(self.process.pid, number)
-        except (ProcessLookupError, PermissionError):  # macOS says the latter of zombies
-            pass
-
-    def close(self) -> str:
-        """Take leave of an ended process; return why it left no record, or nothing."""
-        self.signal(signal.SIGKILL)  # whatever it started and left behind
-        code = self.process.wait()
-        self.log.close()
-        if code == 0 and record.path(self.job.name).exists():
-            return ""
-        line = progress.last(self.job.folder)
-        if code and line and line.get("stage") == "failed" and line["time"] >= self.since:
-            return str(line.get("message", "failed"))
-        if code < 0:
-            killer = signal.Signals(-code).name
-            return f"killed by {killer}{' (out of memory?)' if killer == 'SIGKILL' else ''}"
-        if code == 0:
-            return "ended without a record"
-        said = (self.job.folder / "log.txt").read_text(errors="replace").strip().splitlines()
-        if code == 2 and said:  # a mistake of the user, told in one line
-            return said[-1].strip()
-        return f"exit code {code}{': ' + said[-1].strip()[:200] if said else ''}"
-
-
-def _environment(sweep: str, kind: str, devices: Sequence[str]) -> dict[str, str]:
-    """Return the environment of a run: its sweep, its devices, its threads, and no Slurm.
-
-    Inside an allocation Lightning would otherwise take the allocation for the run's own.
-    """
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("SLURM_")}
-    threads = 1 if kind == "cpu" else max(1, cores() * len(devices) // max(1, len(gpus())))
-    environment |= dict.fromkeys(THREADS, str(threads))
-    environment["CUDA_VISIBLE_DEVICES"] = ",".join(devices) if kind == "gpu" else ""
-    return environment | ({"BENCHMARK_SWEEP": sweep} if sweep else {})
-
-
-def _end(running: Sequence[_Running]) -> None:
-    """End what still runs: ask, wait, kill."""
-    for each in running:
-        each.signal(signal.SIGTERM)
-    deadline = time.monotonic() + GRACE
-    try:
-        while time.monotonic() < deadline and not all(each.ended() for each in running):
-            time.sleep(POLL / 4)
-    finally:  # a second Ctrl-C does not wait
-        for each in running:
-            each.close()
-
-
 @contextmanager
-def _interruptible() -> Iterator[None]:
+def interruptible() -> Iterator[None]:
     """Let SIGTERM and SIGHUP end the block as Ctrl-C does, so that its runs are ended.
 
     What is ignored stays ignored: `nohup` asks for that.
@@ -289,6 +166,22 @@ def lock(folder: Path) -> Iterator[None]:
             yield
         finally:
             file.truncate(0)
+
+
+def held(folder: Path) -> bool:
+    """Return whether a process, on any machine that shares the folder, holds its lock.
+
+    Asking takes no lock: a run that starts at that moment is not turned away.
+    """
+    try:
+        with (folder / "lock").open("r+") as file:
+            if sys.platform != "linux":  # whose struct flock is another
+                return bool(file.read().strip())
+            question = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+            answer = fcntl.fcntl(file, fcntl.F_GETLK, question)
+            return bool(struct.unpack("hhqqi4x", answer)[0] != fcntl.F_UNLCK)
+    except OSError:  # never started, or not ours to ask
+        return False
 
 
 def clear(folder: Path) -> None:

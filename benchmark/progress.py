@@ -6,6 +6,7 @@ draws; the run itself never draws.
 
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,20 +31,34 @@ def write(folder: Path, **fields: Any) -> None:
 
 def last(folder: Path) -> dict[str, Any] | None:
     """Return the last whole line of a run's progress, or None."""
+    lines = tail(folder)
+    return lines[-1] if lines else None
+
+
+def tail(folder: Path) -> list[dict[str, Any]]:
+    """Return the last whole lines of a run's progress, some seconds of them."""
     try:
         with (folder / "progress.jsonl").open("rb") as file:
-            file.seek(max(0, file.seek(0, 2) - TAIL))
-            tail = file.read()
+            begin = max(0, file.seek(0, 2) - TAIL)
+            file.seek(begin)
+            text = file.read()
     except FileNotFoundError:
-        return None
-    for line in reversed(tail.split(b"\n")):
+        return []
+    found = []
+    for line in text.split(b"\n")[1 if begin else 0 :]:
         try:
-            found = json.loads(line)
+            each = json.loads(line)
         except ValueError:  # not finished yet, or never: torn by a kill
             continue
-        if isinstance(found, dict):
-            return found
-    return None
+        if isinstance(each, dict):
+            found.append(each)
+    return found
+
+
+def message(line: Mapping[str, Any] | None) -> str:
+    """Return what a line says to people, in one line: of a traceback the last one."""
+    said = str((line or {}).get("message", "")).strip().splitlines()
+    return said[-1].strip() if said else ""
 
 
 class Follower:
@@ -59,13 +74,16 @@ class Follower:
         self._first: tuple[float, float] | None = None  # when training was seen first, and where
 
     def read(self) -> None:
-        """Read the last line."""
-        line = last(self.folder)
-        if line is None or line.get("time", 0) < self.since:  # of a start before this one
+        """Read the last line, and where training was some time before it."""
+        lines = [each for each in tail(self.folder) if each.get("time", 0) >= self.since]
+        if not lines:  # or all of them of a start before this one
             return
-        self.line = line
-        if self._first is None and line.get("stage") == "fit" and line.get("step"):
-            self._first = line["time"], self.share
+        starts = [i for i, each in enumerate(lines) if each.get("stage") == "start"]
+        if starts:  # started again: what was measured before does not count
+            lines, self._first = lines[starts[-1] :], None
+        for self.line in lines:
+            if self._first is None and self.line.get("stage") == "fit" and self.line.get("step"):
+                self._first = self.line["time"], self.share
 
     @property
     def share(self) -> float:

@@ -2,15 +2,20 @@
 
 import itertools
 import json
+import shutil
+import sys
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any
 
-from benchmark import launch, leaderboard, recipe, record
+from benchmark import launch, leaderboard, recipe, record, status
 from benchmark.errors import UserError, nearest
-from benchmark.launch import Job
+from benchmark.launch import Failure, Job
 from benchmark.lookup import find
 from benchmark.record import Record
+from benchmark.status import Status
 
+HAVE = ("done", "stale")  # states of runs that have a record
 AXES = ("data", "backbone", "method", "seed")
 KEYS = {"protocol": str, **dict.fromkeys(AXES, list), "overrides": list, "grid": dict}
 
@@ -42,37 +47,86 @@ def plan(name: str, overrides: Sequence[str] = ()) -> list[Job]:
     return list(jobs.values())
 
 
-def missing(jobs: Sequence[Job]) -> list[Job]:
-    """Return those of `jobs` that have no record."""
-    return [job for job in jobs if not record.path(job.name).exists()]
-
-
-def sweep(name: str, overrides: Sequence[str] = (), *, dry_run: bool = False) -> int:
+def sweep(
+    name: str,
+    overrides: Sequence[str] = (),
+    *,
+    on: str = "local",
+    retry: bool = False,
+    again: bool = False,
+    dry_run: bool = False,
+) -> int:
     """Run what a sweep lacks a record of, and write the board; return the exit code.
+
+    A run that failed is left out and told, one that was interrupted goes on.
 
     Args:
         name: The sweep's name.
         overrides: "key=value", of all runs.
+        on: Where: "local", "ray" or "slurm".
+        retry: Run what failed, too.
+        again: Run what has a record of an older recipe, too; the record is set aside.
         dry_run: Only say what would be run.
+
+    Raises:
+        UserError: the sweep, a recipe or its data is wrong, or the place cannot run it.
     """
     jobs = plan(name, overrides)
-    todo = missing(jobs)
+    statuses = status.of(jobs)
+    todo, notes = _chosen(statuses, on, retry=retry, again=again)
+    left_out = [each for each in statuses if each.job not in todo and each.state not in HAVE]
     if dry_run:
         print("\n".join(job.name for job in todo) or f"nothing to do: {name} is complete")
+        print("\n".join(notes), end="\n" if notes else "", file=sys.stderr)
         return 0
-    if not todo:
-        leaderboard.refresh()
+    if todo:
+        print(f"{name}: {len(todo)} of {len(jobs)} runs to do")
+    elif not left_out:
         print(f"nothing to do: all {len(jobs)} runs of {name} have a record; see {_board(jobs)}")
-        return 0
-    print(f"{name}: {len(todo)} of {len(jobs)} runs to do")
-    prepare(todo)
-    failures = launch.local(todo, title=name)
+    print("\n".join(notes), end="\n" if notes else "")
+    failures = list[Failure]()
+    if todo:
+        prepare(todo)
+        for each in statuses:
+            if each.state == "stale" and each.job in todo:
+                _set_aside(each.job)
+        failures = import_module(f"benchmark.on_{on}").run(todo, title=name)
     leaderboard.refresh()
-    if done := [found for job in jobs if (found := _record(job))]:
+    if todo and (done := [found for job in jobs if (found := _record(job))]):
         print(f"\n{leaderboard.plain(done)}\n\nsee {_board(jobs)}")
     for failure in failures:
         print(f"failed {failure.job.name}: {failure.reason} (see {record.shown(failure.log)})")
-    return 1 if failures else 0
+    return 1 if failures or left_out else 0
+
+
+def _chosen(
+    statuses: Sequence[Status], on: str, *, retry: bool, again: bool
+) -> tuple[list[Job], list[str]]:
+    """Return the runs to do, and a line for each that is left out without having a record."""
+    todo, notes = list[Job](), list[str]()
+    for each in statuses:
+        name = each.job.name
+        if each.state in ("running", "queued") and not (on == "slurm" and each.slurm):
+            notes.append(f"left out, it is {each.state} already: {name}: {each.detail}")
+        elif each.state == "failed" and not retry:
+            log = record.shown(each.job.folder / "log.txt")
+            notes.append(f"left out, it failed: {name}: {each.detail} (see {log}; or --retry)")
+        elif each.state not in HAVE or (again and each.state == "stale"):
+            todo.append(each.job)
+    stale = sum(each.state == "stale" for each in statuses)
+    if stale and not again:
+        what = "record is" if stale == 1 else "records are"
+        notes.append(f"{stale} {what} of an older recipe (`stale` says more; or --again)")
+    return todo, notes
+
+
+def _set_aside(job: Job) -> None:
+    """Move a run's record to where the run works, cleared: it will start afresh."""
+    launch.clear(job.folder)
+    file = record.path(job.name)
+    for each in (file, file.with_suffix(".npz")):
+        if each.exists():
+            shutil.move(each, job.folder / f"old.{each.name}")
 
 
 def prepare(jobs: Sequence[Job]) -> None:

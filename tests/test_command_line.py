@@ -8,7 +8,7 @@ from dataclasses import asdict
 
 import pytest
 
-from benchmark import launch, recipe, record, sweep
+from benchmark import launch, on_local, recipe, record, sweep
 from benchmark.__main__ import VERBS, main
 from benchmark.record import Record
 
@@ -159,7 +159,7 @@ def test_show_prints_what_load_resolves(capsys):
 
 
 def test_a_run_with_a_record_is_not_run_again(capsys, monkeypatch):
-    monkeypatch.setattr(launch, "local", lambda jobs: pytest.fail("something was run"))
+    monkeypatch.setattr(on_local, "run", lambda jobs: pytest.fail("something was run"))
     file = finish(recipe.load(RUN, ["seed=2"]))
     assert main(["run", RUN, "seed=2"]) == 0
     out = capsys.readouterr().out
@@ -174,7 +174,7 @@ def test_a_run_made_again_starts_afresh(argv, capsys, monkeypatch):
     checkpoint = record.RUNS / loaded.name / "last.ckpt"
     checkpoint.parent.mkdir(parents=True)
     checkpoint.touch()
-    monkeypatch.setattr(launch, "local", lambda jobs: started.extend(jobs) or [])
+    monkeypatch.setattr(on_local, "run", lambda jobs: started.extend(jobs) or [])
     monkeypatch.setattr(sweep, "prepare", lambda jobs: None)
     assert main(["run", RUN, *argv]) == 0
     (job,) = started
@@ -184,7 +184,7 @@ def test_a_run_made_again_starts_afresh(argv, capsys, monkeypatch):
 
 
 def test_a_run_that_fails_says_why_and_where_to_look(capsys, monkeypatch):
-    monkeypatch.setattr(launch, "local", lambda jobs: [launch.Failure(jobs[0], "the loss is nan")])
+    monkeypatch.setattr(on_local, "run", lambda jobs: [launch.Failure(jobs[0], "the loss is nan")])
     monkeypatch.setattr(sweep, "prepare", lambda jobs: None)
     assert main(["run", RUN]) == 1
     err = capsys.readouterr().err

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import launch, progress, record
+from benchmark import launch, on_local, process, progress, record
 from benchmark.errors import UserError
 from benchmark.launch import Job
 from benchmark.recipe import Recipe, Trainer
@@ -32,7 +32,7 @@ def done():
 def places(tmp_path, monkeypatch):
     monkeypatch.setattr(record, "RUNS", tmp_path / "runs")
     monkeypatch.setattr(record, "RESULTS", tmp_path / "results")
-    monkeypatch.setattr(launch, "POLL", 0.02)
+    monkeypatch.setattr(process, "POLL", 0.02)
     monkeypatch.setattr(launch, "cores", lambda: 2)
     monkeypatch.setattr(launch, "gpus", list)
 
@@ -67,13 +67,13 @@ def most_at_once(jobs):
 
 def test_as_many_run_at_once_as_there_are_cores():
     jobs = [job(f"m{i}") for i in range(5)]
-    assert launch.local(jobs, command=child(SPAN)) == []
+    assert on_local.run(jobs, command=child(SPAN)) == []
     assert most_at_once(jobs) == 2
 
 
 def test_a_run_on_two_devices_leaves_no_room_for_another():
     jobs = [job("a", devices=2), job("b", devices=2), job("c", devices=64)]
-    assert launch.local(jobs, command=child(SPAN)) == []
+    assert on_local.run(jobs, command=child(SPAN)) == []
     assert most_at_once(jobs) == 1
 
 
@@ -83,7 +83,7 @@ def test_every_run_has_gpus_of_its_own(monkeypatch):
     script = (
         SPAN + "(folder / 'gpus.json').write_text(json.dumps(os.environ['CUDA_VISIBLE_DEVICES']))"
     )
-    assert launch.local(jobs, command=child(script)) == []
+    assert on_local.run(jobs, command=child(script)) == []
     assert said(jobs[4], "gpus.json") == "3,7" and said(jobs[5], "gpus.json") == ""
     for gpu in ("3", "7"):
         mine = [each for each in jobs if gpu in said(each, "gpus.json").split(",")]
@@ -94,14 +94,14 @@ def test_every_run_has_gpus_of_its_own(monkeypatch):
     ("impossible", "problem"),
     [
         (job("a", "gpu", 3), "a/seed0: asks for 3 GPUs; this machine has 2"),
-        (job("a", "cpu", 1, nodes=2), "num_nodes is 2, this is one machine"),
+        (job("a", "cpu", 1, nodes=2), "num_nodes is 2, this is for one machine each; --on slurm"),
     ],
 )
 def test_what_this_machine_cannot_do_is_told_before_anything_runs(monkeypatch, impossible, problem):
     monkeypatch.setattr(launch, "gpus", lambda: ["0", "1"])
     fine = job("fine")
     with pytest.raises(UserError, match=problem):
-        launch.local([fine, impossible], command=child("done()"))
+        on_local.run([fine, impossible], command=child("done()"))
     assert not fine.folder.exists()
 
 
@@ -138,23 +138,45 @@ def test_a_run_that_fails_is_told_and_the_others_go_on(script, reason):
     command = child(
         f"if 'bad' in str(folder):\n{textwrap.indent(script, '    ')}\nelse:\n    done()"
     )
-    (failure,) = launch.local(jobs, command=command)
+    (failure,) = on_local.run(jobs, command=command)
     assert failure.job is jobs[1] and failure.log == jobs[1].folder / "log.txt"
     assert re.fullmatch(reason, failure.reason)
     assert record.path(jobs[0].name).exists() and record.path(jobs[2].name).exists()
+    line = progress.last(jobs[1].folder)  # for `status`, and for the next sweep
+    killed = "killed by" in failure.reason
+    assert line["stage"] == ("killed" if killed else "failed")
+    assert progress.message(line) == failure.reason
+
+
+def test_a_run_that_was_asked_to_stop_has_not_failed():
+    one = job("one")
+    script = """
+    (folder / "progress.jsonl").write_text('{"time": 9e9, "stage": "preempted"}'); sys.exit(75)
+    """
+    (failure,) = on_local.run([one], command=child(script))
+    assert failure.reason == "was asked to stop, and has saved"
+    assert progress.last(one.folder)["stage"] == "preempted"
+
+
+def test_of_a_traceback_the_last_line_is_the_reason():
+    one = job("one")
+    line = {"time": 9e9, "stage": "failed", "message": "Caught in worker\n  File x\nKeyError: 3\n"}
+    script = f"(folder / 'progress.jsonl').write_text({json.dumps(line)!r}); sys.exit(1)"
+    (failure,) = on_local.run([one], command=child(script))
+    assert failure.reason == "KeyError: 3"
 
 
 def test_the_message_of_an_earlier_start_is_not_the_reason():
     bad = job("bad")
     progress.write(bad.folder, stage="failed", message="long ago")
-    (failure,) = launch.local([bad], command=child("sys.exit(1)"))
+    (failure,) = on_local.run([bad], command=child("sys.exit(1)"))
     assert failure.reason == "exit code 1"
 
 
 def test_output_goes_to_the_runs_log_and_a_second_start_adds_to_it():
     one = job("one")
     for _ in range(2):
-        launch.local([one], command=child("print('out'); print('err', file=sys.stderr); done()"))
+        on_local.run([one], command=child("print('out'); print('err', file=sys.stderr); done()"))
     assert sorted((one.folder / "log.txt").read_text().split()) == ["err", "err", "out", "out"]
 
 
@@ -163,7 +185,7 @@ def test_a_run_knows_its_sweep_has_one_thread_and_no_slurm(monkeypatch):
     monkeypatch.setenv("SLURM_JOB_ID", "1")
     monkeypatch.setenv("OMP_NUM_THREADS", "9")
     one = job("one")
-    launch.local(
+    on_local.run(
         [one],
         title="quick",
         command=child("(folder / 'said.json').write_text(json.dumps(dict(os.environ))); done()"),
@@ -180,7 +202,7 @@ def test_what_a_run_leaves_behind_is_ended_with_it():
     (folder / "said.json").write_text(str(left.pid))
     done()
     """
-    assert launch.local([one], command=child(script)) == []
+    assert on_local.run([one], command=child(script)) == []
     assert wait(lambda: not alive(said(one)))
 
 
@@ -195,15 +217,15 @@ def test_a_command_names_the_run_and_its_overrides():
 PARENT = """
 import sys
 from pathlib import Path
-from benchmark import launch, record
+from benchmark import launch, on_local, process, record
 from benchmark.launch import Job
 from benchmark.recipe import Recipe, Trainer
 launch.cores = lambda: 2
-launch.GRACE = float(sys.argv[2])
+process.GRACE = float(sys.argv[2])
 script = sys.argv[1]
 trainer = Trainer("cpu", 1, 1, "auto", "32-true")
 jobs = [Job(f"p/d/b/{i}/seed0", (), Recipe(trainer=trainer, name=f"p/d/b/{i}/seed0")) for i in "ab"]
-launch.local(jobs, command=lambda job: [sys.executable, "-c", script, str(job.folder)])
+on_local.run(jobs, command=lambda job: [sys.executable, "-c", script, str(job.folder)])
 """
 SLEEPER = """
 import os, signal, subprocess, sys, time
@@ -313,6 +335,23 @@ def test_children_may_use_the_grace_to_save_their_work(tmp_path):
     assert len(list(tmp_path.glob("runs/p/d/b/*/seed0/saved"))) == 2
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_run_that_is_asked_to_stop_still_has_its_children(tmp_path):
+    save = """
+def ask(*_):
+    time.sleep(0.3)
+    gone = inner.poll() is not None
+    Path(sys.argv[1], "gone" if gone else "there").touch()
+    sys.exit()
+signal.signal(signal.SIGTERM, ask)
+"""
+    parent, pids = family(tmp_path, save)
+    parent.send_signal(signal.SIGTERM)
+    parent.communicate(timeout=30)
+    assert len(list(tmp_path.glob("runs/p/d/b/*/seed0/there"))) == 2
+    assert wait(lambda: not any(map(alive, pids)), 5)  # and none outlives it
+
+
 def test_only_one_process_works_in_a_folder(tmp_path):
     code = "import sys, time; from pathlib import Path; from benchmark.launch import lock\n"
     code += "with lock(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
@@ -331,6 +370,22 @@ def test_only_one_process_works_in_a_folder(tmp_path):
         holder.communicate()
     with launch.lock(tmp_path / "run"):  # a killed holder holds nothing
         assert str(os.getpid()) in (tmp_path / "run" / "lock").read_text()
+
+
+def test_who_asks_whether_a_folder_is_held_neither_takes_nor_frees_it(tmp_path):
+    assert not launch.held(tmp_path)
+    code = "import sys, time; from pathlib import Path; from benchmark.launch import lock\n"
+    code += "with lock(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
+    holder = subprocess.Popen([sys.executable, "-c", code, tmp_path], stdout=subprocess.PIPE)
+    try:
+        assert holder.stdout.readline() == b"held\n"
+        assert launch.held(tmp_path) and launch.held(tmp_path)
+        with pytest.raises(UserError, match="worked on"), launch.lock(tmp_path):
+            pytest.fail("asking has freed the lock")
+    finally:
+        holder.kill()
+        holder.communicate()
+    assert not launch.held(tmp_path)
 
 
 def test_a_cleared_run_starts_afresh(tmp_path):

@@ -70,6 +70,32 @@ def test_the_time_left_follows_from_the_speed_since_this_start(tmp_path, now):
     assert follower.left == pytest.approx(rest - 5)
 
 
+def test_who_comes_later_knows_the_time_left_at_once(tmp_path, now):
+    for step in (50, 60, 70):
+        progress.write(tmp_path, stage="fit", step=step, steps=100)
+        now[0] += 10
+    follower = Follower(tmp_path, since=0)
+    follower.read()
+    _, fit = progress.FIT
+    assert follower.left == pytest.approx((1 - follower.share) / fit * 100 - 10)
+
+
+def test_a_run_that_is_started_again_is_measured_anew(tmp_path, now):
+    follower = Follower(tmp_path, since=now[0])
+    progress.write(tmp_path, stage="fit", step=80, steps=100)
+    follower.read()
+    now[0] += 1000  # its node died, and it goes on from an earlier checkpoint
+    progress.write(tmp_path, stage="start")
+    progress.write(tmp_path, stage="fit", step=50, steps=100)
+    follower.read()
+    assert follower.left is None
+    now[0] += 10
+    progress.write(tmp_path, stage="fit", step=60, steps=100)
+    follower.read()
+    _, fit = progress.FIT
+    assert follower.left == pytest.approx((1 - follower.share) / fit * 100)
+
+
 def test_stages_come_in_order(tmp_path):
     follower = Follower(tmp_path, since=0)
     shares = []
@@ -125,7 +151,8 @@ def test_a_log_file_gets_a_line_per_event_and_one_now_and_then(tmp_path, results
     assert lines == [
         f"start  {NAMES[0]}",
         f"start  {NAMES[1]}",
-        "quick: 0 of 3 done; aim/seed0 epoch 6/10, loss 1.250, top-1 50 %; full/seed0 start",
+        "quick: 0 of 3 done, 1 waiting, about 1:06 min left; "
+        "aim/seed0 epoch 6/10, loss 1.250, top-1 50 %, 34 s left; full/seed0 start",
         f"done   {NAMES[0]}: top-1 98.7 %, 30 s  [1 of 3]",
         f"failed {NAMES[1]}: the loss became nan  [2 of 3]",
     ]
@@ -142,7 +169,7 @@ def test_a_terminal_gets_a_table_that_moves(tmp_path, results, now):
             shown.draw()
     drawn = out.getvalue()
     assert "aim/seed0" in drawn and "epoch 1/5" in drawn and "left" in drawn and "━" in drawn
-    assert "quick: 0 of 3 done, about" in drawn
+    assert "quick: 0 of 3 done, 2 waiting, about" in drawn
 
 
 def test_the_sweeps_time_left_counts_what_waits(tmp_path, results, now):
@@ -157,6 +184,18 @@ def test_the_sweeps_time_left_counts_what_waits(tmp_path, results, now):
     shown.started("r2", tmp_path / "r2")
     # r1 has run for 40 s, as long as r0 did; r2 has 40 s to go and three more wait for two places
     assert shown.left == pytest.approx((0 + 40 + 3 * 40) / 2)
+
+
+def test_a_run_that_is_queued_again_waits(tmp_path, results, now):
+    out = io.StringIO()
+    with Display("quick", NAMES, Console(file=out, width=200)) as shown:
+        shown.started(NAMES[0], tmp_path / "a", since=now[0] - 100)
+        shown.waits(NAMES[0])
+        shown.started(NAMES[0], tmp_path / "a")
+        shown.ended(NAMES[1], "cancelled")  # which was never seen to run
+    first, *middle, last = out.getvalue().splitlines()
+    assert middle == [f"again  {NAMES[0]}: it has stopped, and waits to go on", first]
+    assert last == f"failed {NAMES[1]}: cancelled  [1 of 3]" and shown.running.keys() == {NAMES[0]}
 
 
 def test_names_with_brackets_are_printed_as_they_are(tmp_path, results):

@@ -3,13 +3,15 @@
 import functools
 import itertools
 import json
+import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 
-from benchmark import launch, picture, recipe, record, sweep
+from benchmark import on_local, picture, process, progress, recipe, record, sweep
 from benchmark.errors import UserError
+from benchmark.launch import Job
 from benchmark.record import Record
 
 # A run's process without a run: it loads its recipe and leaves a record, or fails if told to.
@@ -34,7 +36,7 @@ def places(tmp_path, monkeypatch):
     for name in ("RUNS", "RESULTS"):
         monkeypatch.setattr(record, name, tmp_path / name.lower())
         monkeypatch.setenv(name, str(tmp_path / name.lower()))  # for children
-    monkeypatch.setattr(launch, "POLL", 0.02)
+    monkeypatch.setattr(process, "POLL", 0.02)
     monkeypatch.setattr(sweep, "prepare", lambda jobs: None)
     monkeypatch.setattr(picture, "draw", lambda found: "<svg/>")  # takes longer than all the rest
 
@@ -48,9 +50,9 @@ def children(monkeypatch):
             script = CHILD.format(fail=methods)
             return [sys.executable, "-c", script, job.target, *job.overrides]
 
-        monkeypatch.setattr(launch, "local", functools.partial(local, command=command))
+        monkeypatch.setattr(on_local, "run", functools.partial(local, command=command))
 
-    local = launch.local
+    local = on_local.run
     fail()
     return fail
 
@@ -174,23 +176,76 @@ def test_only_what_is_missing_is_run_and_the_board_is_written(grid, children, ca
     assert capsys.readouterr().out.startswith("nothing to do: all 4 runs of mine have a record")
 
 
-def test_a_failed_run_is_told_with_its_log_and_tried_again_next_time(grid, children, capsys):
+def left(jobs):
+    return [job for job in jobs if not record.path(job.name).exists()]
+
+
+def test_a_failed_run_is_told_with_its_log_and_tried_again_when_asked(grid, children, capsys):
     children("aim")
     assert sweep.sweep("mine") == 1
+    names = [f"quick/digits_motion/vit_digits/aim/seed{seed}" for seed in (0, 1)]
     out = capsys.readouterr().out
-    for seed in (0, 1):
-        name = f"quick/digits_motion/vit_digits/aim/seed{seed}"
+    for name in names:
         (line,) = [
             line
             for line in out.splitlines()
             if line.startswith(f"failed {name}: exit") and "(see " in line
         ]
         assert "no luck" in line and f"{name}/log.txt" in line
-    assert len(sweep.missing(sweep.plan("mine"))) == 2
+    assert [job.name for job in left(sweep.plan("mine"))] == names
     assert "`linear_probe`" in (record.RESULTS / "README.md").read_text()
-    children()
-    assert sweep.sweep("mine") == 0
-    assert sweep.missing(sweep.plan("mine")) == []
+
+    children()  # the cause is gone, but nobody said so
+    assert sweep.sweep("mine") == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2 and all("or --retry" in line and "no luck" in line for line in lines)
+    assert [line.split(": ")[1] for line in lines] == names
+    assert sweep.sweep("mine", retry=True, dry_run=True) == 0
+    assert capsys.readouterr().out.split() == names
+    assert sweep.sweep("mine", retry=True) == 0 and left(sweep.plan("mine")) == []
+
+
+@pytest.mark.parametrize("stage", ["start", "fit", "preempted", "killed"])
+def test_an_interrupted_run_goes_on_by_itself(grid, children, stage):
+    job = sweep.plan("mine")[0]
+    progress.write(job.folder, stage=stage, message="asked to stop")
+    assert sweep.sweep("mine") == 0 and left(sweep.plan("mine")) == []
+
+
+def test_a_run_that_runs_elsewhere_is_left_to_it(grid, children, capsys):
+    job = sweep.plan("mine")[0]
+    code = "import sys, time; from pathlib import Path; from benchmark.launch import lock\n"
+    code += "with lock(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
+    holder = subprocess.Popen([sys.executable, "-c", code, job.folder], stdout=subprocess.PIPE)
+    try:
+        assert holder.stdout.readline() == b"held\n"
+        assert sweep.sweep("mine") == 1
+    finally:
+        holder.kill()
+        holder.communicate()
+    out = capsys.readouterr().out
+    assert f"left out, it is running already: {job.name}" in out and "3 of 4 runs to do" in out
+    assert [each.name for each in left(sweep.plan("mine"))] == [job.name]
+
+
+def test_stale_records_are_told_and_made_again_when_asked(grid, children, capsys):
+    jobs = sweep.plan("mine")
+    for job in jobs:
+        finish(job)
+    old = replace(jobs[0].recipe, optim=replace(jobs[0].recipe.optim, lr=9.0))
+    finish(Job(jobs[0].target, (), old))
+    (jobs[0].folder).mkdir(parents=True)
+    (jobs[0].folder / "last.ckpt").touch()
+
+    assert sweep.sweep("mine") == 0  # nothing is missing
+    assert "1 record is of an older recipe" in capsys.readouterr().out
+    assert record.read(record.path(jobs[0].name)).recipe["optim"]["lr"] == 9
+
+    assert sweep.sweep("mine", again=True) == 0
+    assert "1 of 4 runs to do" in capsys.readouterr().out
+    assert record.read(record.path(jobs[0].name)).recipe["optim"]["lr"] != 9
+    assert not (jobs[0].folder / "last.ckpt").exists()
+    assert json.loads((jobs[0].folder / "old.seed0.json").read_text())["recipe"]["optim"]["lr"] == 9
 
 
 def test_scratch_runs_stay_off_the_board(grid, children, capsys):
