@@ -2,8 +2,8 @@
 
 A run is a Ray task that asks for the run's devices. A task whose worker or node dies Ray starts
 again elsewhere, and its run goes on from its last checkpoint: the folders for runs and results are
-shared. A run that fails by itself is not tried again. Between runs of several sizes Ray is fair, not
-greedy: a large one that waits may keep a device idle that a small one could take.
+shared. A run that fails by itself is not tried again. Between runs of several sizes Ray is fair,
+not greedy: a large one that waits may keep a device idle that a small one could take.
 """
 
 import os
