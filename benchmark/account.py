@@ -13,7 +13,7 @@ from lightning import Trainer
 from benchmark import cost
 from benchmark.evaluation import Scores
 from benchmark.model import VideoViT
-from benchmark.recipe import Recipe
+from benchmark.schema import Recipe
 from benchmark.watch import Watch
 from datamodules._video import VideoDataModule
 

@@ -1,16 +1,12 @@
 """The parts of a run, as its recipe says: data, model and training."""
 
-from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
 
 import torch
 
-from benchmark import backbone
-from benchmark.errors import UserError
-from benchmark.lookup import find
+from benchmark import backbone, lookup
 from benchmark.model import VideoViT
-from benchmark.recipe import Recipe
+from benchmark.schema import Recipe
 from benchmark.task import Classification
 from datamodules._transforms import Augmentation, RandAugment
 from datamodules._video import VideoDataModule
@@ -20,7 +16,7 @@ def datamodule(recipe: Recipe) -> VideoDataModule:
     """Return the data of `recipe`."""
     augment = recipe.train.augment
     return VideoDataModule(
-        _call("datamodules", recipe.data),
+        lookup.call("datamodules", recipe.data),
         frames=recipe.clip.frames,
         size=recipe.clip.size,
         sampling=recipe.clip.sampling,
@@ -69,7 +65,7 @@ def model(recipe: Recipe, num_classes: int) -> tuple[VideoViT, str]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         video_vit = VideoViT(vit, recipe.clip.frames, num_classes, recipe.train.head_dropout)
-        _call("benchmark.methods", recipe.method, video_vit)
+        lookup.call("benchmark.methods", recipe.method, video_vit)
     return video_vit, fingerprint
 
 
@@ -83,12 +79,3 @@ def task(recipe: Recipe, video_vit: VideoViT, steps: int | None = None) -> Class
         seed=recipe.seed,
         steps=steps,
     )
-
-
-def _call(package: str, named: Mapping[str, Any], *arguments: object) -> Any:
-    """Call the function that `named` names, with the rest of `named`."""
-    options = {key: value for key, value in named.items() if key != "name"}
-    try:
-        return find(package, named["name"])(*arguments, **options)
-    except (ValueError, FileNotFoundError) as error:
-        raise UserError(f"{named['name']}: {error}") from error

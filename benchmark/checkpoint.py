@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.errors import UserError
+from benchmark.whole import whole
 
 FORMAT = "image-to-video 1"
 
@@ -71,11 +72,9 @@ def write(file: Path, model: nn.Module, recipe: Mapping[str, Any], *, merged: bo
         "base": "" if merged else base(model),
         "merged": json.dumps(merged),
     }
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f".{file.name}.partial")
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    safetensors.torch.save_file(plain, partial, meta)
-    partial.replace(file)
+    with whole(file) as stream:
+        stream.write(safetensors.torch.save(plain, meta))
 
 
 def read(file: Path) -> Checkpoint:

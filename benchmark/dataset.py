@@ -32,7 +32,7 @@ def load(name: str, overrides: Sequence[str] = ()) -> "Data":
         layers.append((recipe.COMMAND_LINE, {"data": {option: value}}))
         data[option] = value
     check.options("data", "datamodules", {"data": data}, layers)
-    found: Data = lookup.find("datamodules", data.pop("name"))(**data)
+    found: Data = lookup.call("datamodules", data)
     return found
 
 

@@ -15,10 +15,9 @@ from rich.text import Text
 
 from benchmark import record
 from benchmark.errors import UserError
-from benchmark.progress import Follower, clock
+from benchmark.progress import SPARSE, Follower, clock
 
 REDRAW = 0.5  # seconds between two drawings in a terminal
-SPARSE = 30.0  # seconds between two lines about what is running, in a log file
 
 
 def shortened(names: Sequence[str]) -> dict[str, str]:

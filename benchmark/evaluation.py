@@ -104,9 +104,10 @@ def metrics(scores: Scores) -> dict[str, float]:
 
     each = scores.label.bincount(minlength=classes)  # (K,) videos of each class
     present = each > 0
+    first = right(1)
     found = {
-        "top1": float(right(1).sum()) / videos,
-        "mean_class": float((right(1)[present] / each[present]).mean()),
+        "top1": float(first.sum()) / videos,
+        "mean_class": float((first[present] / each[present]).mean()),
         "clip_top1": float(scores.clips_right.sum()) / (videos * scores.views),
     }
     if classes >= 5:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from benchmark import record
 from benchmark.errors import UserError
-from benchmark.recipe import Recipe
+from benchmark.schema import Recipe
 
 PR_SET_PDEATHSIG = 1  # of Linux's prctl: the signal a process gets when its parent dies
 LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None  # found here, before any fork

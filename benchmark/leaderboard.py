@@ -9,6 +9,7 @@ from benchmark.progress import clock
 from benchmark.recipe import changes
 from benchmark.record import Record
 from benchmark.statistics import Row, Summary, order_blind_ceiling, tables
+from benchmark.whole import whole
 
 PAGE = "README.md"
 PICTURE = "accuracy.svg"
@@ -61,11 +62,9 @@ def render(records: Iterable[Record]) -> dict[str, str]:
 def write() -> None:
     """Write the board of RESULTS."""
     board = render(record.records())
-    record.RESULTS.mkdir(parents=True, exist_ok=True)
     for name, text in board.items():  # only now: a board that cannot be drawn stays as it was
-        temporary = record.RESULTS / f".{name}.partial"
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(record.RESULTS / name)
+        with whole(record.RESULTS / name) as file:
+            file.write(text.encode())
 
 
 def refresh() -> None:

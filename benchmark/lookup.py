@@ -44,6 +44,19 @@ def find(package: str, name: str) -> Callable[..., Any]:
     return function
 
 
+def call(package: str, named: Mapping[str, Any], *arguments: object) -> Any:
+    """Call the function `named["name"]` of `package` with `arguments` and the rest of `named`.
+
+    Raises:
+        UserError: nothing has this name, or a value or a file is not what it should be.
+    """
+    options = {key: value for key, value in named.items() if key != "name"}
+    try:
+        return find(package, named["name"])(*arguments, **options)
+    except (ValueError, FileNotFoundError) as error:
+        raise UserError(f"{named['name']}: {error}") from error
+
+
 def parameters(package: str, name: str) -> dict[str, str]:
     """Return the keyword parameters of that function and their annotations, as source text.
 

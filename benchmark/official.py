@@ -30,7 +30,7 @@ from benchmark.lookup import find
 from benchmark.model import VideoViT
 
 if TYPE_CHECKING:
-    from benchmark.recipe import Recipe
+    from benchmark.schema import Recipe
 
 METHODS = ("st_adapter", "aim", "zeroi2v")
 

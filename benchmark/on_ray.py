@@ -64,7 +64,8 @@ def run(
             order = process.order(job, title, command(job))
             asked = {"num_cpus": count, "num_gpus": count if kind == "gpu" else 0}
             environment = {k: v for k, v in os.environ.items() if k.startswith(CARRIED)}
-            task = remote.options(name=job.name, **asked).remote(order, kind, environment)
+            threads = max(1, cpus * count // max(1, gpus))
+            task = remote.options(name=job.name, **asked).remote(order, kind, threads, environment)
             tasks[task] = job
         with launch.interruptible():
             return _watch(ray, tasks, title)
@@ -142,14 +143,19 @@ def _cancel(ray: Any, tasks: list[Any]) -> None:
         ray.cancel(task, force=True)
 
 
-def work(order: Order, kind: str, environment: Mapping[str, str]) -> str:
+def work(order: Order, kind: str, threads: int, environment: Mapping[str, str]) -> str:
     """Run one run, in a worker of Ray's; return why it left no record, or nothing.
+
+    Args:
+        order: The run.
+        kind: "cpu" or "gpu", of which Ray says in CUDA_VISIBLE_DEVICES.
+        threads: That it may use beside GPUs.
+        environment: Variables that go along.
 
     Raises:
         Interrupted: somebody asked the run to stop, and not Ray.
     """
     ids = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-    threads = max(1, launch.cores() // max(1, len(launch.gpus()))) if kind == "gpu" else 1
     progress.write(order.folder, stage="start")
     running = Process(order, {**environment, **process.devices(kind, ids, threads)})
     try:

@@ -8,8 +8,8 @@ import yaml
 from benchmark import backbone, cost
 from benchmark.lookup import find
 from benchmark.model import VideoViT
-from benchmark.recipe import Recipe
 from benchmark.record import ROOT
+from benchmark.schema import Recipe
 
 PUBLISHED = ROOT / "results" / "published.yaml"
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+SPARSE = 30.0  # seconds between two lines about what is at work, in a log file
 TAIL = 16_384  # bytes read from the end; a line has a few hundred
 FIT = 0.02, 0.93  # shares of a run before training, and in it; the rest is the test
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.errors import UserError
+from benchmark.whole import whole
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(os.environ.get("RESULTS") or ROOT / "results").absolute()
@@ -40,16 +41,8 @@ class Record:
             key: plain[key] if key == "recipe" else _sorted(plain[key]) for key in sorted(plain)
         }
         text = json.dumps(plain, indent=2, allow_nan=False)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        temporary = file.with_name(f".{file.name}.{os.getpid()}")
-        try:
-            with temporary.open("w", encoding="utf-8") as stream:
-                stream.write(f"{text}\n")
-                stream.flush()
-                os.fsync(stream.fileno())  # before the rename, or a power cut leaves it empty
-            temporary.replace(file)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with whole(file) as stream:
+            stream.write(f"{text}\n".encode())
         return file
 
 

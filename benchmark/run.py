@@ -25,11 +25,13 @@ from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from benchmark import account, build, checkpoint, evaluation, launch, progress, record, shard
 from benchmark.errors import UserError
 from benchmark.process import STOPPED
-from benchmark.recipe import Recipe, changes, load
+from benchmark.recipe import changes, load
 from benchmark.record import Record
 from benchmark.save import Save, Stopped, WholeFiles
+from benchmark.schema import Recipe
 from benchmark.task import Classification
 from benchmark.watch import Watch
+from benchmark.whole import whole
 from datamodules._video import VideoDataModule
 from datamodules.decoding.footage import DecodeError
 from datamodules.decoding.frames import version
@@ -126,7 +128,6 @@ def run(recipe: Recipe) -> Record:
     )
     if trainer.is_global_zero:
         path = record.path(recipe.name)
-        path.parent.mkdir(parents=True, exist_ok=True)
         _write_scores(path.with_suffix(".npz"), scores)
         result.write()  # last: its being there says the run is done
         progress.write(folder, stage="done", top1=result.metrics["top1"])
@@ -219,8 +220,7 @@ def _window(recipe: Recipe, folder: Path, watch: Watch) -> Window | None:
 
 
 def _write_scores(path: Path, scores: evaluation.Scores) -> None:
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as file:
+    with whole(path) as file:
         np.savez_compressed(
             file,
             index=scores.index.numpy(),
@@ -228,7 +228,6 @@ def _write_scores(path: Path, scores: evaluation.Scores) -> None:
             scores=scores.scores.numpy(),
             clips_right=scores.clips_right.numpy(),
         )
-    partial.replace(path)
 
 
 NOISE = (  # what Lightning says in vain here

@@ -15,6 +15,8 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
+from benchmark.whole import whole
+
 
 class Stopped(Exception):
     """The run was asked to stop; started again, it goes on."""
@@ -31,19 +33,10 @@ class WholeFiles(TorchCheckpointIO):
         self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None
     ) -> None:
         """Write `checkpoint` to `path`."""
-        file = Path(path)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        partial = file.with_name(f".{file.name}.partial")
         content = io.BytesIO()
         torch.save(checkpoint, content)  # to a file, it hides why writing failed
-        try:
-            with partial.open("wb") as stream:
-                stream.write(content.getbuffer())
-                stream.flush()
-                os.fsync(stream.fileno())
-            partial.replace(file)
-        finally:
-            partial.unlink(missing_ok=True)
+        with whole(Path(path)) as stream:
+            stream.write(content.getbuffer())
 
 
 class Save(Callback):

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmark.errors import UserError
+from benchmark.whole import whole
 
 QUEUE = ("squeue", "--me", "--array", "--states=all", "--noheader", "--format=%i|%T|%r")
 OVER = {  # states that a job does not come back from, and what they mean for its run
@@ -59,8 +60,8 @@ def ticket(folder: Path) -> Ticket | None:
 def note(folder: Path, job: str, since: float) -> Ticket:
     """Note in a run's folder which job it was given to, and when; return the note."""
     given = Ticket(job, since)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "slurm.json").write_text(json.dumps(asdict(given)), encoding="utf-8")
+    with whole(folder / "slurm.json") as file:
+        file.write(json.dumps(asdict(given)).encode())
     return given
 
 

@@ -20,8 +20,8 @@ from benchmark.display import shortened
 from benchmark.errors import UserError
 from benchmark.launch import Job
 from benchmark.progress import Follower, clock
-from benchmark.recipe import Recipe
 from benchmark.record import Record
+from benchmark.schema import Recipe
 from benchmark.slurm_queue import Place, Ticket, queue, ticket, told
 
 STATES = ("done", "stale", "running", "queued", "failed", "interrupted", "missing")

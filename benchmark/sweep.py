@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
-from benchmark import launch, leaderboard, recipe, record, status
+from benchmark import launch, leaderboard, lookup, recipe, record, status
 from benchmark.errors import UserError, nearest
 from benchmark.launch import Failure, Job
-from benchmark.lookup import find
 from benchmark.record import Record
 from benchmark.status import Status
 
@@ -136,12 +135,7 @@ def prepare(jobs: Sequence[Job]) -> None:
         UserError: one is not there.
     """
     for options in {json.dumps(job.recipe.data, sort_keys=True) for job in jobs}:
-        arguments = json.loads(options)
-        function = find("datamodules", arguments.pop("name"))
-        try:
-            function(**arguments)
-        except (FileNotFoundError, ValueError) as error:
-            raise UserError(f"{function.__name__}: {error}") from error
+        lookup.call("datamodules", json.loads(options))
 
 
 def _read(name: str) -> dict[str, Any]:

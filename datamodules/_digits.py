@@ -7,7 +7,6 @@ Shapes: N pictures, T frames per clip, H = W = size in pixels. Lengths are in 1/
 so that a larger picture shows the same scene.
 """
 
-import fcntl
 import hashlib
 import json
 import os
@@ -21,7 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.errors import UserError
+from benchmark.whole import alone
 from datamodules._data import Split
+from datamodules.upkeep.progress import Told
 
 VERSION = 2  # count up whenever a change below changes a pixel or a label
 # Which of scikit-learn's images each split may show. Pretraining uses those of "train".
@@ -188,14 +189,12 @@ def build(
     folder = root / f"{name}-{key}"
     index = folder / "index.json"
     if not index.exists():
-        try:
-            root.mkdir(parents=True, exist_ok=True)
-            with open(root / f"{folder.name}.lock", "w") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)  # freed by the system even if the process dies
-                if not index.exists():
+        with alone(folder, wait=f"waiting until {folder} is written by another process"):
+            if not index.exists():
+                try:
                     _write_all(folder, draw, videos, recipe)
-        except OSError as error:
-            raise UserError(f"cannot write {folder}: {error.strerror}") from error
+                except OSError as error:
+                    raise UserError(f"cannot write {folder}: {error.strerror}") from error
     labels = json.loads(index.read_text())["labels"]
     return {
         split: Split.of(
@@ -213,9 +212,6 @@ def _write_all(
     folder: Path, draw: Draw, videos: Mapping[str, int], recipe: Mapping[str, object]
 ) -> None:
     """Write a dataset's videos and index beside `folder`, then move them there in one step."""
-    from rich.console import Console
-    from rich.progress import track
-
     part = folder.with_name(f"{folder.name}.part")
     for leftover in (part, folder):  # of a killed process; of a user who deleted the index
         shutil.rmtree(leftover, ignore_errors=True)
@@ -223,14 +219,13 @@ def _write_all(
         (part / split).mkdir(parents=True)
     labels: dict[str, list[int]] = {split: [] for split in videos}
     todo = [(split, number) for split, count in videos.items() for number in range(count)]
-    console = Console(stderr=True)
     try:
-        for split, number in track(
-            todo, f"writing {folder.name}", console=console, disable=not console.is_terminal
-        ):
-            pictures, label = draw(split, number)
-            write(_file(part, split, number), pictures)
-            labels[split].append(label)
+        with Told(f"writing {folder.name}", len(todo)) as told:
+            for split, number in todo:
+                pictures, label = draw(split, number)
+                write(_file(part, split, number), pictures)
+                labels[split].append(label)
+                told.advance()
         (part / "index.json").write_text(json.dumps({**recipe, "labels": labels}))
         os.rename(part, folder)
     finally:

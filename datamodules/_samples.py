@@ -15,8 +15,7 @@ from datamodules._data import Split
 from datamodules._mixing import box
 from datamodules._order import Key
 from datamodules._transforms import Augmentation, cut, short_side
-from datamodules.decoding.footage import DecodeError
-from datamodules.decoding.opener import Open
+from datamodules.decoding.footage import DecodeError, Open
 
 SAMPLE = 0  # what random numbers are for: no two uses may share them; the order of clips is 1
 ATTEMPTS = 10  # so many broken videos in a row are no accident
@@ -78,7 +77,7 @@ class TrainingClips(Dataset[Item]):
             "video": clip.transpose(0, 1),
             "label": self.swaps.get(label, label) if mirrored else label,
             "index": index,
-            "broken": asked if index != asked or attempt else -1,
+            "broken": asked if attempt else -1,
             "epoch": epoch,
             "erase": box(rng, self.size, self.erasing),
             "noise": int(rng.integers(2**62)),

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from lightning import LightningDataModule
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -120,11 +121,12 @@ class VideoDataModule(LightningDataModule):
         self.views = clips * crops
         self.evaluation_split = "holdout" if holdout > 0 else "test"
         train, test = self.data.splits["train"], self.data.splits[self.evaluation_split]
+        train_broken, test_broken = (known_broken(each, data.name) for each in (train, test))
         if broken == "stop":
-            _demand_whole(test, data.name)
+            _demand_whole(test, test_broken, data.name)
         self._training = TrainingClips(
             train,
-            opener(train, data.name, decoder=decoder, cache=cache),
+            opener(train, data.name, train_broken, decoder=decoder, cache=cache),
             _sampling("clip.sampling", sampling, **options),
             augment if data.flip in ("ok", "swap") else replace(augment, flip=0.0),
             size=size,
@@ -134,7 +136,7 @@ class VideoDataModule(LightningDataModule):
         )
         self._testing = AllViews(
             test,
-            opener(test, data.name, decoder=decoder, cache=cache),
+            opener(test, data.name, test_broken, decoder=decoder, cache=cache),
             _sampling("test.sampling", test_sampling or sampling, test_clips=clips, **options),
             frames=frames,
             clips=clips,
@@ -262,9 +264,8 @@ def _sampling(key: str, name: str, *, test_clips: int = 0, **options: Any) -> An
     return choose
 
 
-def _demand_whole(split: Split, name: str) -> None:
+def _demand_whole(split: Split, broken: NDArray[np.bool_] | None, name: str) -> None:
     """Raise a UserError if test videos are known to be broken: now, not after training."""
-    broken = known_broken(split, name)
     if broken is not None and broken.any():
         raise UserError(
             f"{name}: its audit found {broken.sum()} of {len(split)} test videos broken, such as "

@@ -2,9 +2,10 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,9 @@ SMALL = (
 )
 
 
-def run(folder: Path, *overrides: str) -> "subprocess.Popen[str]":
+def run(folder: Path, *overrides: str, launcher: Sequence[str] = ()) -> "subprocess.Popen[str]":
     env = {**os.environ, "RUNS": str(folder / "runs"), "RESULTS": str(folder / "results")}
-    command = [sys.executable, "-m", "benchmark.run", NAME, *SMALL, *overrides]
+    command = [sys.executable, *launcher, "-m", "benchmark.run", NAME, *SMALL, *overrides]
     return subprocess.Popen(command, env=env, text=True, stderr=subprocess.PIPE)
 
 
@@ -67,6 +68,30 @@ def test_loss_and_scores_agree_with_one_device(
     np.testing.assert_allclose(others, scores, atol=1e-4)
     trained = ("trained_parameters", "total_parameters", "macs_per_view")
     assert all(found["cost"][key] == record["cost"][key] for key in trained)
+
+
+@pytest.mark.slow
+def test_torchrun_takes_a_run_to_two_nodes(
+    alone: tuple[dict[str, Any], Any, Any], tmp_path: Path
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    meet = ("--nnodes=2", "--master-addr=127.0.0.1", f"--master-port={port}", "--nproc-per-node=1")
+    first, second = (
+        run(
+            tmp_path,
+            *("trainer.num_nodes=2", "trainer.devices=1"),
+            launcher=("-m", "torch.distributed.run", f"--node-rank={node}", *meet),
+        )
+        for node in range(2)
+    )
+    _, losses, scores = alone
+    _, again, others = curve(tmp_path, first)
+    _, stderr = second.communicate(timeout=60)
+    assert second.returncode == 0, stderr
+    np.testing.assert_allclose(again, losses, rtol=1e-5)
+    np.testing.assert_allclose(others, scores, atol=1e-4)
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ import pytest
 from benchmark import launch, on_local, process, progress, record
 from benchmark.errors import UserError
 from benchmark.launch import Job
-from benchmark.recipe import Recipe, Trainer
+from benchmark.schema import Recipe, Trainer
 
 # What the children below begin with: `folder` is where they work, `done()` leaves a record.
 CHILD = """
@@ -219,7 +219,7 @@ import sys
 from pathlib import Path
 from benchmark import launch, on_local, process, record
 from benchmark.launch import Job
-from benchmark.recipe import Recipe, Trainer
+from benchmark.schema import Recipe, Trainer
 launch.cores = lambda: 2
 process.GRACE = float(sys.argv[2])
 script = sys.argv[1]

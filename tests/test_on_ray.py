@@ -16,7 +16,7 @@ from small_sweep import finish, local, metrics, needed, resumed, stages, start, 
 from benchmark import on_ray, progress
 from benchmark.errors import UserError
 from benchmark.launch import Job
-from benchmark.recipe import Recipe, Trainer
+from benchmark.schema import Recipe, Trainer
 
 __all__ = ["local"]
 
@@ -26,7 +26,7 @@ SWEEP = """
 import json, os, sys
 from benchmark import launch, on_ray
 from benchmark.launch import Job
-from benchmark.recipe import Recipe, Trainer
+from benchmark.schema import Recipe, Trainer
 CHILD = '''
 import json, os, signal, subprocess, sys, time
 from pathlib import Path

@@ -18,7 +18,7 @@ from small_sweep import finish, local, metrics, needed, resumed, stages, start, 
 from benchmark import launch, on_slurm, progress, record, slurm_queue
 from benchmark.errors import UserError
 from benchmark.launch import Job
-from benchmark.recipe import Recipe, Slurm, Trainer
+from benchmark.schema import Recipe, Slurm, Trainer
 from benchmark.slurm_queue import Place, Ticket
 
 __all__ = ["local"]

@@ -43,6 +43,18 @@ def test_by_default_vectors_do_not_decay():
     assert "vit.norm.weight" in expected and "head.weight" not in expected
 
 
+def test_vectors_do_not_decay_and_the_head_may_learn_faster():
+    made = model()
+    optimizer = adamw(made, lr=1e-3, head_lr=1e-2, weight_decay=0.1, betas=(0.9, 0.999))
+    listed = {id(p): group for group in optimizer.param_groups for p in group["params"]}
+    trained = {name: p for name, p in made.named_parameters() if p.requires_grad}
+    assert len(listed) == len(trained)
+    for name, p in trained.items():
+        group = listed[id(p)]
+        assert group["weight_decay"] == (0.1 if p.ndim > 1 else 0.0), name
+        assert group["lr"] == (1e-2 if name.startswith("head") else 1e-3), name
+
+
 def test_parts_of_names_do_not_decay():
     norm = {"vit.norm.weight", "vit.norm.bias"}
     assert spared(["vit.norm."]) == norm  # AIM: all biases and the embedding of time decay
@@ -69,6 +81,21 @@ def rates(steps: int, **options: object) -> list[float]:
         optimizer.step()
         schedule.step()
     return found
+
+
+def test_the_schedule_rises_then_falls_to_nothing():
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    schedule = warmup_cosine(optimizer, warmup=10, steps=100)
+    rates = []
+    for _ in range(100):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    assert rates[:10] == sorted(rates[:10])
+    assert rates[10] == 1.0
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+    assert rates[-1] < 1e-3
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(0)
 
 
 def test_the_default_schedule_is_what_it_always_was():

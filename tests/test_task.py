@@ -13,7 +13,6 @@ from benchmark import checkpoint
 from benchmark.methods.aim import aim
 from benchmark.methods.st_adapter import st_adapter
 from benchmark.model import VideoViT
-from benchmark.optim import adamw, warmup_cosine
 from benchmark.task import Classification
 
 
@@ -111,30 +110,3 @@ def test_evaluation_does_not_depend_on_the_batch(tmp_path: Path, batch_size: int
     torch.testing.assert_close(task.evaluated.scores, p.mean(1).float(), atol=1e-5, rtol=0)
     right = p.mean(1).argmax(-1) == torch.arange(13) % 5
     assert metrics["test/top1"] == pytest.approx(right.double().mean().item())
-
-
-def test_vectors_do_not_decay_and_the_head_may_learn_faster() -> None:
-    model = classification().model
-    optimizer = adamw(model, lr=1e-3, head_lr=1e-2, weight_decay=0.1, betas=(0.9, 0.999))
-    listed = {id(p): group for group in optimizer.param_groups for p in group["params"]}
-    trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
-    assert len(listed) == len(trained)
-    for name, p in trained.items():
-        group = listed[id(p)]
-        assert group["weight_decay"] == (0.1 if p.ndim > 1 else 0.0), name
-        assert group["lr"] == (1e-2 if name.startswith("head") else 1e-3), name
-
-
-def test_the_schedule_rises_then_falls_to_nothing() -> None:
-    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
-    schedule = warmup_cosine(optimizer, warmup=10, steps=100)
-    rates = []
-    for _ in range(100):
-        rates.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        schedule.step()
-    assert rates[:10] == sorted(rates[:10])
-    assert rates[10] == 1.0
-    assert rates[10:] == sorted(rates[10:], reverse=True)
-    assert rates[-1] < 1e-3
-    assert optimizer.param_groups[0]["lr"] == pytest.approx(0)

@@ -8,7 +8,6 @@ the list, the files' sizes and times of change, and the decoder: what changes is
 import hashlib
 import os
 import shutil
-from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,17 +17,16 @@ from numpy.typing import NDArray
 
 from benchmark import record
 from benchmark.errors import UserError
+from benchmark.whole import alone
 from datamodules._data import Split
-from datamodules.decoding.footage import DecodeError, Footage, Picture
+from datamodules.decoding.footage import DecodeError, Footage, Open, Picture
 from datamodules.upkeep.progress import Told
-from datamodules.upkeep.walk import alone, state
+from datamodules.upkeep.walk import state
 
 VERSION = 1  # count up whenever a change below changes what lies in a cache
 SHARE = 0.5  # of what is free on the disk, at most
 TRIED = 16  # videos that the size is estimated from
 ARRAYS = ("places", "times", "durations")
-
-Open = Callable[[int], Footage]  # of the video at an index, or DecodeError
 
 
 def cached(split: Split, name: str, open_video: Open, decoder: str) -> "Cache":

@@ -1,6 +1,7 @@
 """What all videos here can do, whatever decodes them: pytorchvideo's Video, on frames by number."""
 
 from abc import abstractmethod
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -79,3 +80,6 @@ class Footage(Video):  # type: ignore[misc]  # pytorchvideo has no types
             return {"video": None, "audio": None}
         video = torch.from_numpy(self.frames(numbers)).permute(3, 0, 1, 2)
         return {"video": video.to(torch.float32), "audio": None}
+
+
+Open = Callable[[int], Footage]  # of the video at an index, or DecodeError

@@ -1,36 +1,34 @@
 """How the video at an index of a split is opened: decoded or from a cache, all of it or a part."""
 
-from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
-from pytorchvideo.data.video import Video
 
 from datamodules._data import Split
 from datamodules.decoding.cache import cached
-from datamodules.decoding.footage import DecodeError
+from datamodules.decoding.footage import DecodeError, Footage, Open
 from datamodules.decoding.frames import open_video
 from datamodules.decoding.segment import Segment
-from datamodules.upkeep.audit import known_broken
-
-Open = Callable[[int], Video]  # of the video at an index, or DecodeError
 
 
-def opener(split: Split, name: str, *, decoder: str, cache: bool) -> Open:
-    """Return what opens the videos of a split; what an audit found broken is not tried.
+def opener(
+    split: Split, name: str, broken: NDArray[np.bool_] | None, *, decoder: str, cache: bool
+) -> Open:
+    """Return what opens the videos of a split.
 
     Args:
         split: The videos.
         name: Of the dataset.
+        broken: (N,) which of them are known to be broken, and not tried; None: nothing is known.
         decoder: "pyav" or "torchcodec".
         cache: Decode all of them first, unless another run has.
     """
-    from_file = partial(_open, split, decoder, known_broken(split, name))
+    from_file = partial(_open, split, decoder, broken)
     return cached(split, name, from_file, decoder) if cache else from_file
 
 
-def _open(split: Split, decoder: str, broken: NDArray[np.bool_] | None, index: int) -> Video:
+def _open(split: Split, decoder: str, broken: NDArray[np.bool_] | None, index: int) -> Footage:
     path = split.path(index)
     if broken is not None and broken[index]:
         raise DecodeError(f"{path}: broken, as its audit found")

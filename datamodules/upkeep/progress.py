@@ -7,9 +7,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from benchmark.progress import clock
-
-SPARSE = 30.0  # seconds between two lines in a log file
+from benchmark.progress import SPARSE, clock
 
 
 class Told:

@@ -4,17 +4,15 @@ What comes of a file is a row, a line of JSON in a log. Typed again, only files 
 have changed since, are done. A file that takes its worker's life or never ends is noted as such.
 """
 
-import fcntl
 import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmark.errors import UserError
+from benchmark.whole import alone, whole
 from datamodules.decoding.footage import DecodeError
 from datamodules.upkeep.progress import Told
 from datamodules.upkeep.workers import spread
@@ -94,10 +92,8 @@ def read(log: Path, *, broken: bool = False) -> Iterator[Row]:
 
 def write(log: Path, rows: Iterable[Row]) -> None:
     """Write a log anew, whole or not at all."""
-    part = log.with_suffix(".part")
-    with part.open("wb") as file:
+    with whole(log) as file:
         file.writelines(map(_line, rows))
-    part.replace(log)
 
 
 def state(root: str | Path, name: str) -> tuple[int, int] | tuple[None, None]:
@@ -107,33 +103,6 @@ def state(root: str | Path, name: str) -> tuple[int, int] | tuple[None, None]:
     except OSError:
         return None, None
     return found.st_size, found.st_mtime_ns
-
-
-@contextmanager
-def alone(place: Path, *, wait: str | None = None) -> Iterator[None]:
-    """Keep other processes from writing at `place`; a killed one does not keep it.
-
-    Args:
-        place: A file or folder; the lock lies beside it.
-        wait: What is told on stderr before waiting for another process; None does not wait.
-
-    Raises:
-        UserError: Another process writes there, or nobody can.
-    """
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        lock = place.with_suffix(".lock").open("w")
-    except OSError as error:
-        raise UserError(f"cannot write {place.parent}: {error.strerror}") from None
-    with lock:
-        try:
-            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            if wait is None:
-                raise UserError(f"{place} is being written by another process") from None
-            print(wait, file=sys.stderr, flush=True)
-            fcntl.lockf(lock, fcntl.LOCK_EX)
-        yield
 
 
 @dataclass(frozen=True)

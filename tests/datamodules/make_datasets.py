@@ -9,7 +9,10 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from PIL import Image
+
+from benchmark.errors import UserError
 
 Found = tuple[list[str], dict[str, list[tuple[str, int]]]]
 Writer = Callable[[Path, int, int], Found]
@@ -18,6 +21,14 @@ Writer = Callable[[Path, int, int], Found]
 def names(count: int) -> list[str]:
     """Return class names with all that real ones have: spaces, capitals, brackets, apostrophes."""
     return [f"doing {i:03d} (not Person's, ü)" for i in range(count)]
+
+
+def problem(function: Callable[..., object], **options: object) -> str:
+    """Return what a reader complains about: one line, always."""
+    with pytest.raises(UserError) as caught:
+        function(**options)
+    assert len(str(caught.value).splitlines()) == 1
+    return str(caught.value)
 
 
 def videos(root: Path, splits: dict[str, list[tuple[str, int]]]) -> None:
