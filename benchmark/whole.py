@@ -50,10 +50,10 @@ def alone(place: Path, *, wait: str | None = None) -> Iterator[None]:
         raise UserError(f"cannot write {place.parent}: {error.strerror}") from None
     with lock:
         try:
-            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # of threads, too
         except OSError:
             if wait is None:
                 raise UserError(f"{place} is being written by another process") from None
             print(wait, file=sys.stderr, flush=True)
-            fcntl.lockf(lock, fcntl.LOCK_EX)
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield

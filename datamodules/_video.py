@@ -4,9 +4,12 @@ Shapes: B clips or videos, V views of a video, C T H W one clip.
 """
 
 import signal
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from multiprocessing import get_context
+from multiprocessing.context import ForkServerContext
 from typing import Any, Literal
 
 import numpy as np
@@ -233,12 +236,10 @@ class VideoDataModule(LightningDataModule):
         return epoch.processed, loop.epoch_loop.batch_progress.current.processed if begun else 0
 
     def _loader(self, dataset: Dataset[Item], sampler: Any, batch: int) -> DataLoader[Item]:
-        # A rank has threads that talk to the others; a fork while one of them starts or ends may
-        # hang in the child for good (CPython before 3.12: seen). A fork server has no such threads.
         several = self._workers > 0 and self._place()[0] > 1
         return DataLoader(
             dataset,
-            multiprocessing_context="forkserver" if several else None,
+            multiprocessing_context=_fork_server() if several else None,
             batch_size=batch,
             sampler=sampler,
             generator=torch.Generator(),  # starting a loader draws a number: not from the model's
@@ -247,6 +248,21 @@ class VideoDataModule(LightningDataModule):
             persistent_workers=self._workers > 0,
             pin_memory=torch.cuda.is_available(),
         )
+
+
+def _fork_server() -> ForkServerContext:
+    """Return what starts the workers of one of several ranks.
+
+    A rank has threads that talk to the others; a fork while one of them starts or ends may hang in
+    the child for good (CPython before 3.12: seen). A fork server has no such threads.
+    """
+    context = get_context("forkserver")
+    main = sys.modules["__main__"].__spec__
+    # Every worker imports the main module, seconds, unless the server has; of itself it does so
+    # for `python file`, not for `python -m module` (CPython 3.11).
+    known = [main.name] if main and not main.name.endswith("__main__") else []
+    context.set_forkserver_preload([__name__, *known])
+    return context
 
 
 def _ignore_sigterm(worker: int) -> None:

@@ -99,6 +99,12 @@ def work(folder: Path, method: str) -> Path:
     return place
 
 
+def saved(folder: Path, method: str) -> list[Path]:
+    """Return where the runs of `method` that have saved work; folders may go while this looks."""
+    places = (Path(place) for place, _, files in os.walk(folder / "runs") if "last.ckpt" in files)
+    return [each for each in places if each.parent.name.startswith(method)]
+
+
 def stages(folder: Path) -> list[str]:
     """Return the stages that a run has told, in their order."""
     lines = (folder / "progress.jsonl").read_text().splitlines()

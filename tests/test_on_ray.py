@@ -11,7 +11,19 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from small_sweep import finish, local, metrics, needed, resumed, stages, start, wait, work, write
+from small_sweep import (
+    finish,
+    local,
+    metrics,
+    needed,
+    resumed,
+    saved,
+    stages,
+    start,
+    wait,
+    work,
+    write,
+)
 
 from benchmark import on_ray, progress
 from benchmark.errors import UserError
@@ -82,7 +94,7 @@ def parent(pid):
 def test_a_killed_worker_loses_nothing(tmp_path, local, record_property):
     write(tmp_path)
     process = start(tmp_path, "sweep", "mine", "--on", "ray")
-    wait(lambda: list(tmp_path.rglob("runs/**/zeroi2v*/seed1/last.ckpt")))
+    wait(lambda: saved(tmp_path, "zeroi2v"))
     folder = work(tmp_path, "zeroi2v")
     run = int((folder / "lock").read_text().split()[1])
     worker = parent(run)

@@ -13,7 +13,19 @@ import textwrap
 import time
 
 import pytest
-from small_sweep import finish, local, metrics, needed, resumed, stages, start, wait, work, write
+from small_sweep import (
+    finish,
+    local,
+    metrics,
+    needed,
+    resumed,
+    saved,
+    stages,
+    start,
+    wait,
+    work,
+    write,
+)
 
 from benchmark import launch, on_slurm, progress, record, slurm_queue
 from benchmark.errors import UserError
@@ -46,8 +58,8 @@ def jobs_of(folder):
 
 def training(folder, method):
     """Return whether the run of `method` has saved a checkpoint and trains on."""
-    found = list(folder.glob(f"runs/**/{method}*/seed1/last.ckpt"))
-    line = progress.last(found[0].parent) if found else None
+    found = saved(folder, method)
+    line = progress.last(found[0]) if found else None
     return line is not None and line["stage"] == "fit"
 
 
@@ -112,7 +124,7 @@ def test_who_leaves_a_sweep_finds_it_again_and_what_is_cancelled_goes_on(
 
 @pytest.mark.slow
 def test_a_run_on_two_tasks_is_one_run_and_is_requeued_once(cluster, tmp_path, record_property):
-    options = ("slurm.cpus=1", "trainer.devices=2", "train.epochs=6")
+    options = ("slurm.cpus=1", "trainer.devices=2", "train.epochs=6", "workers=0")
     (tmp_path / "a").mkdir()
     write(tmp_path / "a", method=["zeroi2v"])
     process = start(tmp_path / "a", "sweep", "mine", "--on", "slurm", *options)

@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from benchmark import on_local, picture, process, progress, recipe, record, sweep
+from benchmark import lookup, on_local, picture, process, progress, recipe, record, sweep
 from benchmark.errors import UserError
 from benchmark.launch import Job
 from benchmark.record import Record
@@ -273,7 +273,7 @@ def test_a_dry_run_only_says_what_would_run(grid, children, capsys):
 def test_every_data_set_is_made_ready_once(grid, monkeypatch):
     made = []
     monkeypatch.setattr(
-        sweep, "find", lambda package, name: lambda **options: made.append((name, options))
+        lookup, "find", lambda package, name: lambda **options: made.append((name, options))
     )
     grid(data=["digits_motion", "digits_identity"])
     PREPARE(sweep.plan("mine", ["data.root=/x"]))
@@ -285,6 +285,6 @@ def test_data_that_is_not_there_is_a_users_mistake(monkeypatch):
     def absent(**options):
         raise FileNotFoundError("no videos in /x")
 
-    monkeypatch.setattr(sweep, "find", lambda package, name: absent)
+    monkeypatch.setattr(lookup, "find", lambda package, name: absent)
     with pytest.raises(UserError, match="no videos in /x"):
         PREPARE(sweep.plan("quick"))

@@ -179,7 +179,7 @@ def test_two_walks_do_not_write_the_same_log(root):
     code = f"""
 import fcntl, time
 lock = open({str(root.parent / "log.lock")!r}, "w")
-fcntl.lockf(lock, fcntl.LOCK_EX)
+fcntl.flock(lock, fcntl.LOCK_EX)
 print("locked", flush=True)
 time.sleep(60)
 """
