@@ -16,7 +16,7 @@ from benchmark import evaluation
 from benchmark.evaluation import Scores
 from datamodules._data import Data
 from datamodules._transforms import Augmentation
-from datamodules._video import VideoDataModule
+from datamodules._video import VideoDataModule, _fork_server
 
 SETTINGS = ((0, 1), (0, 3), (0, 8), (2, 3))  # workers, and clips per forward
 Found = dict[tuple[int, int], Scores]  # by setting
@@ -87,8 +87,10 @@ def same(one: Scores, other: Scores) -> bool:
 def test_scores_are_the_same_bits_at_any_number_of_ranks_and_workers(
     listed: Data, tmp_path: Path
 ) -> None:
+    _fork_server()  # has imported all of it: ranks and their workers start from it
     for world in (1, 2, 3):
-        mp.spawn(evaluate, (world, replace(listed), tmp_path), nprocs=world)
+        arguments = (world, replace(listed), tmp_path)
+        mp.start_processes(evaluate, arguments, nprocs=world, start_method="forkserver")
     alone = load(tmp_path, 1, 0)
     assert alone[0, 1].index.tolist() == list(range(13))
     assert len(alone[0, 1].scores.unique(dim=0)) == 13  # each video has scores of its own
