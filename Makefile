@@ -36,10 +36,10 @@ leaderboard: $(INSTALLED)  ## Write results/README.md from the records in result
 bench: bench-data  ## Run every benchmark of speed there is
 
 bench-data: $(INSTALLED)  ## Compare decoders on videos of VIDEOS, a folder, or on some it writes
-	@$(PY) -m datamodules.decoding.speed $(if $(VIDEOS),"$(VIDEOS)")
+	@$(PY) -m benchmark bench-data $(if $(VIDEOS),"$(VIDEOS)")
 
 wandb-sync: $(INSTALLED)  ## Upload what wandb kept while it was offline
-	@$(PY) -m benchmark.upload
+	@$(PY) -m benchmark wandb-sync
 
 test: lint  ## Check style and types, and run all tests
 	@$(PY) -m pytest -q -n auto

@@ -89,6 +89,20 @@ def parameters(package: str, name: str) -> dict[str, str]:
     raise UserError(f"{package}/{name}.py holds no function {name!r}")
 
 
+def fact(package: str, name: str, key: str) -> Any:
+    """Return the literal that the file `name` of `package` assigns to `key`, None if it does not.
+
+    Raises:
+        UserError: nothing in `package` has this name.
+    """
+    parameters(package, name)
+    for node in _tree(f"{package}.{name}").body:
+        match node:
+            case ast.Assign(targets=[ast.Name(own)], value=value) if own == key:
+                return ast.literal_eval(value)
+    return None
+
+
 def _keys(tree: ast.Module, name: str) -> dict[str, str]:
     """Return the keys of a typed dictionary that a file has or imports, and their annotations."""
     for node in tree.body:

@@ -1,11 +1,10 @@
-"""Each heavy dependency has one door, and what must start at once imports nothing heavy."""
+"""The house: rooms in layers whose arrows go down, one door per heavy dependency, a light start."""
 
 import ast
+import graphlib
 from pathlib import Path
 
 import pytest
-
-from benchmark.lookup import names
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("benchmark", "datamodules")
@@ -14,53 +13,59 @@ FILES = {
     for package in PACKAGES
     for file in sorted((ROOT / package).rglob("*.py"))
 }
+LAYERS = [  # from the ground up; a room imports of ours only what stands on a line before its own
+    {"datamodules.errors"},
+    {
+        "datamodules.dataset_info",
+        "datamodules.transforms",
+        "datamodules.files",
+        "datamodules.progress_bar",
+    },
+    {"datamodules.datasets", "datamodules.decoding"},
+    {"datamodules.loading", "datamodules.preparation"},
+    {"datamodules.datamodule", "datamodules.speed"},
+    {"benchmark.errors"},
+    {"benchmark.lookup"},
+    {"benchmark.models"},
+    {"benchmark.methods"},
+    {"benchmark.official"},
+    {"benchmark.recipes"},
+    {"benchmark.runs", "benchmark.results"},
+    {"benchmark.cost", "benchmark.tracking"},
+    {"benchmark.training", "benchmark.sweeps"},
+    {"benchmark.cli", "benchmark.run"},
+    {"benchmark.__main__"},
+]
+FACES = {"benchmark", "datamodules"}  # import lazily, whatever they offer
+LEVELS = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 DOORS = {  # who may import it, anywhere in the file
-    "pytorchvideo": ("datamodules._", "datamodules.decoding"),
-    "av": ("datamodules.",),
-    "wandb": ("benchmark.wandb_run", "benchmark.dashboard"),  # runs; tables and charts
-    "wandb_workspaces": ("benchmark.dashboard",),
-    "omegaconf": ("benchmark.recipe", "benchmark.schema"),
-    "ray": ("benchmark.on_ray",),
-    "submitit": ("benchmark.on_slurm", "benchmark.slurm_task"),
-    "matplotlib": ("benchmark.picture",),
+    "av": "datamodules.",
+    "pytorchvideo": "datamodules.",
+    "omegaconf": "benchmark.recipes.",
+    "wandb": "benchmark.tracking.",
+    "wandb_workspaces": "benchmark.tracking.",
+    "ray": "benchmark.sweeps.launchers.ray",
+    "submitit": "benchmark.sweeps.launchers.",
+    "matplotlib": "benchmark.results.plots",
 }
 HEAVY = {
-    "torch",
-    "torchvision",
-    "torchmetrics",
-    "lightning",
-    "timm",
-    "av",
-    "pytorchvideo",
-    "wandb",
-    "sklearn",
+    *("torch", "torchvision", "torchmetrics", "lightning", "timm"),
+    *("av", "pytorchvideo", "wandb", "sklearn"),
 }
-LIGHT = [
-    "errors",
-    "lookup",
-    "recipe",
-    "schema",
-    "verbs",
-    "whole",
-    "record",
-    "progress",
-    "display",
-    "launch",
-    "process",
-    "on_local",
-    "on_ray",
-    "on_slurm",
-    "slurm_queue",
-    "status",
-    "sweep",
-    "statistics",
-]
-LIGHT = [
-    "benchmark",
-    *(f"benchmark.{each}" for each in [*LIGHT, "leaderboard", "picture", "__main__"]),
-]
+# What must start at once; in these rooms one file is not light, which builds models and data.
+LIGHT = (
+    *("benchmark.__main__", "benchmark.cli", "benchmark.sweeps", "benchmark.runs"),
+    *("benchmark.results", "benchmark.recipes", "benchmark.lookup", "benchmark.errors"),
+    *("datamodules.datasets", "datamodules.dataset_info", "datamodules.errors"),
+    *("datamodules.files", "datamodules.progress_bar"),
+)
+NOT_LIGHT = {"benchmark.recipes.build"}
 # Runs on a bare GPU machine, which has torch and timm but nothing to read videos or recipes with.
-BARE = ["model", "backbone", "checkpoint", "cost", "optim"]
+BARE = (
+    *("benchmark.models", "benchmark.methods", "benchmark.official", "benchmark.cost.counts"),
+    "benchmark.training.optim",
+)
+ABSENT_THERE = {"pytorchvideo", "av", "wandb", "omegaconf", "lightning"}
 
 
 def imports(tree, package, everywhere):
@@ -82,6 +87,26 @@ def imports(tree, package, everywhere):
 
 def imported(module, everywhere=False):
     return set(imports(ast.parse(FILES[module].read_text()), module, everywhere))
+
+
+def ours(module, everywhere=True):
+    """Return the modules of ours that a module imports, by their own names."""
+    found = set()
+    for name in imported(module, everywhere):
+        while name not in FILES and "." in name:
+            name = name.rpartition(".")[0]
+        if name in FILES and name not in FACES:
+            found.add(name)
+    return found
+
+
+def room(module):
+    """Return the room that a module stands in: a name in LAYERS."""
+    return ".".join(module.split(".")[:2])
+
+
+def within(module, rooms):
+    return any(module == each or module.startswith(f"{each}.") for each in rooms)
 
 
 def closure(module):
@@ -125,53 +150,78 @@ def f():
 
 
 def test_the_files_are_found():
-    assert len(FILES) > 20 and set(LIGHT) <= FILES.keys()
-    assert "torch" in closure("benchmark.run") and "omegaconf" in closure("benchmark.sweep")
+    assert len(FILES) > 100 and {room(m) for m in FILES.keys() - FACES} == LEVELS.keys()
+    assert "torch" in closure("benchmark.run") and "omegaconf" in closure("benchmark.sweeps.plan")
+    assert "benchmark.sweeps.plan" in ours("benchmark.cli.runs")  # imported in a function
+
+
+@pytest.mark.parametrize("module", [m for m in FILES if m not in FACES])
+def test_arrows_go_down(module):
+    own = room(module)
+    others = {each: room(each) for each in ours(module) if room(each) != own}
+    assert not [each for each, of in others.items() if LEVELS[of] >= LEVELS[own]]
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_files_import_each_other_in_a_circle(package):
+    own = [module for module in FILES if module.startswith(package) and module not in FACES]
+    graph = {module: ours(module) - {module} for module in own}
+    # a package's own __init__ offers what its files hold
+    rooms = {module for module in own if FILES[module].name == "__init__.py"}
+    graph |= {each: graph[each] - {m for m in graph if m.startswith(f"{each}.")} for each in rooms}
+    tuple(graphlib.TopologicalSorter(graph).static_order())
+
+
+def test_data_knows_nothing_of_the_benchmark():
+    for module in FILES:
+        if module.startswith("datamodules"):
+            assert not [each for each in imported(module, True) if each.startswith("benchmark")]
 
 
 @pytest.mark.parametrize("dependency", DOORS)
 def test_a_heavy_dependency_has_one_door(dependency):
     users = [m for m in FILES if dependency in {n.split(".")[0] for n in imported(m, True)}]
-    assert not [user for user in users if not user.startswith(DOORS[dependency])]
+    assert users and not [user for user in users if not f"{user}.".startswith(DOORS[dependency])]
 
 
-@pytest.mark.parametrize("module", LIGHT)
+@pytest.mark.parametrize(
+    "module", [m for m in FILES if m in FACES or (within(m, LIGHT) and m not in NOT_LIGHT)]
+)
 def test_what_must_start_at_once_imports_nothing_heavy(module):
     assert not closure(module) & HEAVY
 
 
-@pytest.mark.parametrize(
-    "module",
-    [f"datamodules.{name}" for name in names("datamodules")],
-)
-def test_data_sets_import_nothing_heavy(module):
-    assert not closure(module) & HEAVY
-
-
-@pytest.mark.parametrize(
-    "module",
-    [f"benchmark.{each}" for each in BARE]
-    + [m for m in FILES if m.startswith("benchmark.methods")],
-)
+@pytest.mark.parametrize("module", [m for m in FILES if within(m, BARE)])
 def test_models_need_neither_videos_nor_recipes(module):
-    assert not closure(module) & {"pytorchvideo", "av", "wandb", "omegaconf"}
-
-
-@pytest.mark.parametrize("module", [m for m in FILES if m.startswith("datamodules")])
-def test_data_knows_nothing_of_models(module):
-    ours = {each for each in imported(module, True) if each.startswith("benchmark")}
-    known = ("errors", "record", "progress", "whole")
-    allowed = tuple(f"benchmark.{each}" for each in known)
-    assert not [each for each in ours if each != "benchmark" and not each.startswith(allowed)]
+    assert not closure(module) & ABSENT_THERE
 
 
 @pytest.mark.parametrize("module", FILES)
 def test_no_file_is_named_for_nothing(module):
     assert not set(module.split(".")[-1].split("_")) & {
-        "utils",
-        "util",
-        "helpers",
-        "common",
-        "misc",
-        "manager",
+        *("utils", "util", "helpers", "common", "misc", "manager", "base"),
     }
+
+
+def test_a_folder_on_disk_has_one_room_that_knows_its_layout():
+    from benchmark.runs import folder
+
+    names = {folder.CHECKPOINT, folder.LOG, folder.PROGRESS, folder.SUBMISSION}
+    for module, file in FILES.items():
+        if room(module) != "benchmark.runs":
+            strings = (n.value for n in ast.walk(ast.parse(file.read_text())) if is_text(n))
+            assert not names & set(strings), module
+
+
+def is_text(node):
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+
+
+@pytest.mark.parametrize("folder", ["benchmark", "datamodules"])
+def test_a_room_holds_no_crowd(folder):
+    """A row of names fits in one look; catalogues, whose entries are of one kind, may be longer."""
+    catalogues = {"methods", "official", "datasets"}
+    for place in [ROOT / folder, *(ROOT / folder).rglob("*/")]:
+        entries = [e for e in place.iterdir() if not e.name.startswith((".", "__pycache__"))]
+        if place.name not in (*catalogues, "__pycache__"):
+            assert len(entries) <= 20, place

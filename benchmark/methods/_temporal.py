@@ -4,7 +4,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from benchmark.model import VideoViT
+from benchmark.models.video_vit import VideoViT
 
 
 class TemporalEmbedding(nn.Module):

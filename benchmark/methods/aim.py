@@ -10,7 +10,7 @@ from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from benchmark.methods._temporal import add_temporal_embedding
-from benchmark.model import VideoViT, blocks
+from benchmark.models.video_vit import VideoViT, blocks
 
 ADAPTERS = ("temporal_in", "temporal", "spatial", "joint")
 

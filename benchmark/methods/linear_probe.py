@@ -1,6 +1,6 @@
 """Linear probing: the frozen ViT as it is, under a trained head. The floor of every table."""
 
-from benchmark.model import VideoViT
+from benchmark.models.video_vit import VideoViT
 
 
 def linear_probe(model: VideoViT) -> None:

@@ -1,6 +1,6 @@
 """Partial fine-tuning (Yosinski et al., 2014), https://arxiv.org/abs/1411.1792: the last blocks."""
 
-from benchmark.model import VideoViT
+from benchmark.models.video_vit import VideoViT
 
 
 def partial(model: VideoViT, *, blocks: int = 1) -> None:

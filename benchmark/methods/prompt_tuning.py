@@ -9,7 +9,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from benchmark.model import VideoViT, blocks
+from benchmark.models.video_vit import VideoViT, blocks
 
 
 class Prompts(nn.Module):

@@ -13,7 +13,7 @@ from einops import rearrange
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
-from benchmark.model import VideoViT, blocks
+from benchmark.models.video_vit import VideoViT, blocks
 
 SITES = ("attn", "mlp")
 

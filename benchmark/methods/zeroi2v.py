@@ -13,7 +13,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from benchmark.methods._temporal import add_temporal_embedding
-from benchmark.model import VideoViT, blocks
+from benchmark.models.video_vit import VideoViT, blocks
 
 ADAPTERS = ("qkv", "proj", "fc1", "fc2")
 

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from datamodules.decoding.footage import DecodeError, Footage, Picture
+from datamodules.decoding.video import DecodeError, Picture, RandomAccessVideo
 
 HAIR = 1e-4  # seconds: a frame this close before a bound counts as on it, whatever its clock
 
 
-class Segment(Footage):
+class Segment(RandomAccessVideo):
     """The frames of a video that are shown from `start` up to before `end`, counted from 0.
 
     Args:
@@ -19,7 +19,7 @@ class Segment(Footage):
         DecodeError: No frame is shown then.
     """
 
-    def __init__(self, video: Footage, start: float, end: float) -> None:
+    def __init__(self, video: RandomAccessVideo, start: float, end: float) -> None:
         self.file, self._video = video.file, video
         self._first, stop = np.searchsorted(video.times, [start - HAIR, end - HAIR]).tolist()
         if self._first >= stop:

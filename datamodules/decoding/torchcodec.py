@@ -18,14 +18,14 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.errors import UserError
-from datamodules.decoding.decode import IndexedVideo
-from datamodules.decoding.footage import DecodeError, Footage, Picture
+from datamodules.decoding.indexed_video import IndexedVideo
+from datamodules.decoding.video import DecodeError, Picture, RandomAccessVideo
+from datamodules.errors import UserError
 
 NEAR = 1e-3  # seconds by which the two may round a time differently
 
 
-class TorchcodecVideo(Footage):
+class TorchcodecVideo(RandomAccessVideo):
     """A video file that torchcodec decodes, with one thread.
 
     Args:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from make_videos import SHAPE, greys, write
 
-from datamodules._data import Data, Split
-from datamodules.digits_motion import digits_motion
+from datamodules.dataset_info import DatasetInfo, Split
+from datamodules.datasets.digits_motion import digits_motion
 
 
 @pytest.fixture
@@ -18,13 +18,13 @@ def grey(tmp_path: Path) -> Callable[[int], Path]:
 
 
 @pytest.fixture(scope="session")
-def motion(tmp_path_factory: pytest.TempPathFactory) -> Data:
+def motion(tmp_path_factory: pytest.TempPathFactory) -> DatasetInfo:
     """Return a small set of moving digits: 24 training, 16 holdout and 64 test videos."""
     return digits_motion(root=tmp_path_factory.mktemp("data"), train=24, holdout=16, test=64)
 
 
 @pytest.fixture
-def listed(tmp_path: Path) -> Data:
+def listed(tmp_path: Path) -> DatasetInfo:
     """Return a dataset of 2 classes; frame t of its video i is grey level 10 i + t."""
     paths, labels = [], []
     for i in range(13):
@@ -33,4 +33,4 @@ def listed(tmp_path: Path) -> Data:
         paths.append(name)
         labels.append(i % 2)
     split = Split.of(paths, labels, tmp_path)
-    return Data("listed", ("even", "odd"), {"train": split, "test": split}, flip="ok")
+    return DatasetInfo("listed", ("even", "odd"), {"train": split, "test": split}, flip="ok")

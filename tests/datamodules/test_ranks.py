@@ -12,11 +12,11 @@ import torch.multiprocessing as mp
 from lightning import Trainer
 from torch import Tensor, nn
 
-from benchmark import evaluation
-from benchmark.evaluation import Scores
-from datamodules._data import Data
-from datamodules._transforms import Augmentation
-from datamodules._video import VideoDataModule, _fork_server
+from benchmark.training import evaluation
+from benchmark.training.evaluation import Scores
+from datamodules.datamodule import VideoDataModule, _fork_server
+from datamodules.dataset_info import DatasetInfo
+from datamodules.transforms.augmentation import Augmentation
 
 SETTINGS = ((0, 1), (0, 3), (0, 8), (2, 3))  # workers, and clips per forward
 Found = dict[tuple[int, int], Scores]  # by setting
@@ -34,7 +34,7 @@ class Blind(nn.Module):
         return self.layers(video.flatten(1))
 
 
-def evaluate(rank: int, world: int, data: Data, folder: Path) -> None:
+def evaluate(rank: int, world: int, data: DatasetInfo, folder: Path) -> None:
     """Score all videos as a rank of several, in all settings, and save what was gathered."""
     torch.set_num_threads(1)
     dist.init_process_group(
@@ -85,7 +85,7 @@ def same(one: Scores, other: Scores) -> bool:
 
 @pytest.mark.slow
 def test_scores_are_the_same_bits_at_any_number_of_ranks_and_workers(
-    listed: Data, tmp_path: Path
+    listed: DatasetInfo, tmp_path: Path
 ) -> None:
     _fork_server()  # has imported all of it: ranks and their workers start from it
     for world in (1, 2, 3):

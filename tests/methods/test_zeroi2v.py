@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.methods.zeroi2v import Adapted, LinearAdapter, ShiftedQKV, zeroi2v
-from benchmark.model import VideoViT
+from benchmark.models.video_vit import VideoViT
 
 # The papers' patterns: config -> (heads, offset -> heads, what heads 0, 1, ... see).
 PATTERNS = {

@@ -1,0 +1,117 @@
+"""Verbs about data: look at videos, encode them anew, and how fast they are decoded."""
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from benchmark.cli.verb import Verb, existing_folder
+from benchmark.errors import UserError, nearest
+from benchmark.recipes import compose
+
+
+def some_data(parser: ArgumentParser) -> None:
+    """Add the names of datasets; overrides may stand among them."""
+    parser.add_argument("words", nargs="+", metavar="DATA", help="of a file in recipes/data")
+
+
+def audit(args: Namespace) -> int:
+    """Look at every video of datasets before training on them; tell and note which are broken.
+
+    python -m benchmark audit ucf101 data.root=/data/ucf101
+    """
+    from benchmark.recipes import dataset
+    from benchmark.sweeps.devices import cores
+    from datamodules.preparation.audit import audit, summary  # imports torch
+
+    words = [*args.words, *args.overrides]
+    names, overrides, own = split_words(words, {"workers": cores()})
+    broken = 0
+    for data in [dataset.load(name, overrides) for name in names]:
+        rows = audit(data, workers=own["workers"])
+        print(f"{summary(data, rows)}\n")
+        broken += sum(row["problem"] is not None for row in rows.values())
+    return 1 if broken else 0
+
+
+def prepare_arguments(parser: ArgumentParser) -> None:
+    """Add what `prepare` takes."""
+    some_data(parser)
+    parser.add_argument("-o", "--output", type=Path, metavar="DIR", required=True)
+
+
+def prepare(args: Namespace) -> int:
+    """Encode the videos of a dataset anew, small and quick to decode, into a folder of their own.
+
+    python -m benchmark prepare ucf101 data.root=/data/ucf101 -o /data/ucf101_256 short_side=256
+    """
+    from benchmark.recipes import dataset
+    from benchmark.sweeps.devices import cores
+    from datamodules.preparation.prepare import (  # imports torch
+        GROUP,
+        QUALITY,
+        SHORT_SIDE,
+        prepare,
+        summary,
+    )
+
+    known = {"workers": cores(), "short_side": SHORT_SIDE, "group": GROUP, "quality": QUALITY}
+    names, overrides, own = split_words([*args.words, *args.overrides], known)
+    if len(names) > 1:
+        raise UserError(f"one dataset per folder: prepare {names[0]!r} and {names[1]!r} apart")
+    data = dataset.load(names[0], overrides)
+    rows = prepare(data, args.output, **own)
+    print(summary(data, args.output, rows))
+    return 1 if any(row["problem"] is not None for row in rows.values()) else 0
+
+
+def bench_data_arguments(parser: ArgumentParser) -> None:
+    """Add what `bench-data` takes."""
+    parser.add_argument("folder", nargs="?", type=Path, help="of videos; default: some it writes")
+
+
+def bench_data(args: Namespace) -> None:
+    """Compare how fast decoders are on the videos of a folder, or on some that it writes.
+
+    python -m benchmark bench-data
+    """
+    from datamodules.speed.decoding import compare  # imports torch
+
+    print(compare(existing_folder(args.folder)))
+
+
+def split_words(
+    words: Sequence[str], known: Mapping[str, int] | None = None
+) -> tuple[list[str], list[str], dict[str, int]]:
+    """Sort the words of a command: names of data, overrides of data, and the command's own numbers.
+
+    Args:
+        words: As typed.
+        known: The command's own keys, with the numbers they have if they are not given.
+
+    Raises:
+        UserError: there is no name, or a key is unknown or no number above 0.
+    """
+    names, overrides, numbers = [], [], dict(known or {})
+    for word in words:
+        key, equals, text = word.partition("=")
+        if not equals:
+            names.append(word)
+        elif key.startswith("data."):
+            overrides.append(word)
+        elif key not in numbers:
+            near = nearest(key, [*numbers, "data.root"])
+            raise UserError(f"{compose.COMMAND_LINE}: unknown key {key!r}{near}")
+        elif not text.isdecimal() or int(text) < 1:
+            raise UserError(f"{compose.COMMAND_LINE}: {key} is {text!r}, not a number above 0")
+        else:
+            numbers[key] = int(text)
+    if not names:
+        raise UserError(f"name the data, one of recipes/data: {', '.join(compose.names('data'))}")
+    return names, overrides, numbers
+
+
+VERBS = {
+    "audit": Verb(audit, some_data, overrides=True),
+    "prepare": Verb(prepare, prepare_arguments, overrides=True),
+    "bench-data": Verb(bench_data, bench_data_arguments),
+}

@@ -1,0 +1,138 @@
+"""Verbs about models: what they cost, the authors' checkpoints, test, merge, pretrain."""
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from benchmark.cli.runs import a_run
+from benchmark.cli.verb import Verb
+from benchmark.errors import UserError
+
+
+def profile_arguments(parser: ArgumentParser) -> None:
+    """Add what `profile` takes."""
+    a_run(parser)
+    parser.add_argument("--json", action="store_true", help="for machines")
+    parser.add_argument("--classes", type=int, help="without looking at the data")
+
+
+def profile(args: Namespace) -> None:
+    """Print what a run costs, the published figures beside ours: parameters, MACs, checkpoint.
+
+    python -m benchmark profile quick/digits_motion/vit_digits/aim
+    """
+    import json
+
+    from benchmark.cost.profile import profile, table  # imports torch
+    from benchmark.recipes import compose, dataset
+
+    recipe = compose.load(args.name, args.overrides)
+    found = profile(recipe, args.classes or dataset.num_classes(recipe.data))
+    print(json.dumps(found, indent=2) if args.json else table(found))
+
+
+def convert_arguments(parser: ArgumentParser) -> None:
+    """Add what `convert` takes."""
+    parser.add_argument("file", type=Path, metavar="FILE", help="the file")
+    a_run(parser)
+    parser.add_argument("--base", type=Path, metavar="FILE", help="CLIP's, if FILE has none")
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE")
+
+
+def convert(args: Namespace) -> None:
+    """Turn an authors' file into a checkpoint of ours, under the recipe of a run.
+
+    python -m benchmark convert vit_b_clip_8frame_k400.pth quick/digits_motion/vit_b16_clip/aim
+    """
+    from dataclasses import asdict
+
+    from benchmark.models import checkpoint
+    from benchmark.models.weights import read_weights
+    from benchmark.recipes import compose
+    from benchmark.recipes.build import from_official_file  # imports torch
+
+    recipe = compose.load(args.name, args.overrides)
+    base = read_weights(args.base) if args.base else None
+    model = from_official_file(read_weights(args.file), recipe, base=base)
+    output = args.output or args.file.with_suffix(".converted.safetensors")
+    checkpoint.write(output, model, asdict(recipe))
+    print(f"{output}: {sum(p.numel() for p in checkpoint.trained(model).values()):,} parameters")
+
+
+def a_checkpoint(parser: ArgumentParser) -> None:
+    """Add a checkpoint's file."""
+    parser.add_argument("checkpoint", type=Path, metavar="FILE", help="the checkpoint")
+
+
+def test_arguments(parser: ArgumentParser) -> None:
+    """Add what `test` takes."""
+    a_checkpoint(parser)
+    parser.add_argument("name", nargs="?", metavar="NAME", help="test as this run does")
+
+
+def test(args: Namespace) -> None:
+    """Test a checkpoint, under the recipe it holds or that of a run; merged too, if it merges.
+
+    python -m benchmark test runs/quick/digits_motion/vit_digits/aim/seed0/last.ckpt
+    """
+    from benchmark.models import checkpoint
+    from benchmark.recipes import compose
+    from benchmark.training.train import test  # imports torch
+
+    saved = checkpoint.read(args.checkpoint)
+    if args.name is None:
+        recipe = compose.restored(saved.recipe, args.overrides)
+    else:
+        recipe = compose.load(args.name, args.overrides)
+    for name, value in test(saved, recipe).items():
+        print(f"{name:20} {value:.6g}")
+
+
+def merge_arguments(parser: ArgumentParser) -> None:
+    """Add what `merge` takes."""
+    a_checkpoint(parser)
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", required=True)
+
+
+def merge(args: Namespace) -> None:
+    """Write the merged model of a checkpoint, as large and as fast as the plain ViT.
+
+    python -m benchmark merge zeroi2v.safetensors -o merged.safetensors
+    """
+    from benchmark.models import checkpoint
+    from benchmark.recipes import compose
+    from benchmark.recipes.build import model_of  # imports torch
+
+    saved = checkpoint.read(args.checkpoint)
+    recipe = compose.restored(saved.recipe, args.overrides)
+    model = model_of(saved, recipe, len(saved.parameters["head.bias"]))
+    try:
+        merged = model.merge()
+    except ValueError as error:
+        raise UserError(f"{args.checkpoint}: {error}") from error
+    checkpoint.write(args.output, merged, saved.recipe, merged=True)
+    print(f"{args.output}: {sum(p.numel() for p in merged.parameters()):,} parameters, merged")
+
+
+def pretrain_arguments(parser: ArgumentParser) -> None:
+    """Add what `pretrain` takes."""
+    parser.add_argument("--output", type=Path, metavar="FILE", help="where to write weights")
+
+
+def pretrain(args: Namespace) -> None:
+    """Train the embedded backbone on still digits again, and compare with the committed weights.
+
+    python -m benchmark pretrain
+    """
+    from benchmark.training.pretrain import pretrain  # imports torch
+    from datamodules.files import RUNS
+
+    pretrain(args.output or RUNS / "vit_digits.safetensors")
+
+
+VERBS = {
+    "profile": Verb(profile, profile_arguments, overrides=True),
+    "convert": Verb(convert, convert_arguments, overrides=True),
+    "test": Verb(test, test_arguments, overrides=True),
+    "merge": Verb(merge, merge_arguments, overrides=True),
+    "pretrain": Verb(pretrain, pretrain_arguments),
+}

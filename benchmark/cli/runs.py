@@ -1,0 +1,135 @@
+"""Verbs about runs: list what they are made of, show, run and sweep them, tell how they are."""
+
+import sys
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from benchmark.cli.verb import Verb
+
+
+def list_(args: Namespace) -> None:
+    """List what runs are made of, and the sweeps.
+
+    python -m benchmark list
+    """
+    from benchmark.recipes import compose
+
+    for folder in (*compose.AXES.values(), "sweeps"):
+        print(folder)
+        names = compose.names(folder)
+        width = max(map(len, names), default=0)
+        for name in names:
+            print(f"  {name.ljust(width)}  {_about(compose.RECIPES / folder / f'{name}.yaml')}")
+
+
+def a_run(parser: ArgumentParser) -> None:
+    """Add the name of a run."""
+    parser.add_argument(
+        "name", metavar="NAME", help="protocol/data/backbone/method, and /seedN if you like"
+    )
+
+
+def show(args: Namespace) -> None:
+    """Print a run's recipe, resolved.
+
+    python -m benchmark show quick/digits_motion/vit_digits/st_adapter optim.lr=1e-3
+    """
+    from dataclasses import asdict
+
+    import yaml
+
+    from benchmark.recipes import compose
+
+    print(yaml.safe_dump(asdict(compose.load(args.name, args.overrides)), sort_keys=False), end="")
+
+
+def run_arguments(parser: ArgumentParser) -> None:
+    """Add what `run` takes."""
+    a_run(parser)
+    parser.add_argument("--again", action="store_true", help="even if there is a record")
+
+
+def run(args: Namespace) -> int:
+    """Train and test one run, unless it has a record.
+
+    python -m benchmark run quick/digits_motion/vit_digits/aim optim.lr=1e-3 seed=1
+    """
+    from benchmark.results import leaderboard, record
+    from benchmark.sweeps.plan import job
+    from benchmark.sweeps.sweep import run_one
+    from datamodules.files import display_path
+
+    one = job(args.name, args.overrides)
+    file = record.path(one.name)
+    if file.exists() and not args.again:
+        print(f"nothing to do: {display_path(file)} exists (--again makes it again)")
+        return 0
+    if failure := run_one(one, again=args.again):
+        print(f"failed: {failure.reason} (see {display_path(failure.log)})", file=sys.stderr)
+        return 1
+    print(f"{leaderboard.plain([record.read(file)])}\n\nsee {display_path(file)}")
+    return 0
+
+
+def a_sweep(parser: ArgumentParser) -> None:
+    """Add the name of a sweep."""
+    parser.add_argument("name", metavar="NAME", help="of a file in recipes/sweeps")
+
+
+def sweep_arguments(parser: ArgumentParser) -> None:
+    """Add what `sweep` takes."""
+    a_sweep(parser)
+    launchers = ("local", "ray", "slurm")
+    parser.add_argument("--on", choices=launchers, default="local", help="where: default local")
+    parser.add_argument("--retry", action="store_true", help="what failed, too")
+    parser.add_argument("--again", action="store_true", help="what has a stale record, too")
+    parser.add_argument("--dry-run", action="store_true", help="only print what would be run")
+
+
+def sweep(args: Namespace) -> int:
+    """Run what a sweep lacks a record of, then write the leaderboard.
+
+    python -m benchmark sweep quick
+    python -m benchmark sweep quick --on slurm slurm.partition=gpu
+    """
+    from benchmark.sweeps.sweep import sweep
+
+    return sweep(
+        args.name,
+        args.overrides,
+        on=args.on,
+        retry=args.retry,
+        again=args.again,
+        dry_run=args.dry_run,
+    )
+
+
+def status(args: Namespace) -> None:
+    """Tell how the runs of a sweep are: done, stale, running, queued, failed and why, missing.
+
+    python -m benchmark status quick
+    """
+    from benchmark.sweeps.plan import plan
+    from benchmark.sweeps.status import print_statuses, statuses
+
+    print_statuses(args.name, statuses(plan(args.name, args.overrides)))
+
+
+def _about(file: Path) -> str:
+    """Return the first sentence of a recipe's comment, of a long one its first half."""
+    lines = []
+    for line in file.read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#"):
+            break
+        lines.append(line.lstrip("# "))
+    sentence = " ".join(lines).partition(". ")[0].rstrip(".")
+    return sentence if len(sentence) <= 80 else sentence.partition(": ")[0]
+
+
+VERBS = {
+    "list": Verb(list_),
+    "show": Verb(show, a_run, overrides=True),
+    "run": Verb(run, run_arguments, overrides=True),
+    "sweep": Verb(sweep, sweep_arguments, overrides=True),
+    "status": Verb(status, a_sweep, overrides=True),
+}

@@ -1,0 +1,133 @@
+"""The one model of this benchmark: an image ViT that watches clips.
+
+Shapes, here and in every method:
+    B = clips in the batch, T = frames per clip, N = tokens per frame (prefix tokens first: class
+    token, registers), C, H, W = one frame, D = width of the ViT, K = classes.
+    (B T, N, D) reads: B and T folded into one axis, T the faster of the two.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+
+from einops import rearrange, reduce
+from timm.models.vision_transformer import Block, VisionTransformer
+from torch import Tensor, nn
+
+
+class VideoViT(nn.Module):
+    """Run an image ViT on every frame, average the frame features over time, classify.
+
+    The ViT arrives here to be frozen, and the head is born trainable. A method
+    (`benchmark.methods`) changes `vit` in place; what it creates or thaws is what trains.
+
+    `norm` is empty unless a method moves the ViT's final norm there, behind the average over time
+    (ST-Adapter); AIM and ZeroI2V leave it where it is, before that average.
+
+    Args:
+        vit: a timm `VisionTransformer` without its classifier (`num_classes=0`).
+        frames: T, frames per clip.
+        num_classes: K.
+        dropout: of the clip's feature, before the head; the papers' heads use 0.5.
+    """
+
+    def __init__(
+        self, vit: VisionTransformer, frames: int, num_classes: int, dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.frames = frames
+        self.vit = vit.requires_grad_(False)
+        self.norm: nn.Module = nn.Identity()
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(vit.embed_dim, num_classes)
+        nn.init.normal_(self.head.weight, std=0.02)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, video: Tensor) -> Tensor:
+        """Map normalised clips (B, C, T, H, W) to logits (B, K)."""
+        x = rearrange(video, "b c t h w -> (b t) c h w", t=self.frames)
+        x = self.vit.forward_features(x)  # (B T, N, D)
+        x = self.vit.forward_head(x, pre_logits=True)  # (B T, D)
+        x = reduce(x, "(b t) d -> b d", "mean", t=self.frames)
+        logits: Tensor = self.head(self.dropout(self.norm(x)))  # (B, K)
+        return logits
+
+    def train(self, mode: bool = True) -> VideoViT:
+        """Set the mode of what trains; what is frozen as a whole stays in eval mode.
+
+        `requires_grad=False` alone does not stop dropout, drop-path or batch statistics.
+        """
+        super().train(mode)
+        if mode:
+            for module in _frozen(self):
+                module.eval()
+        return self
+
+    def final_norm(self) -> nn.Module:
+        """Return the ViT's last norm, wherever this kind of ViT keeps it.
+
+        timm calls it `norm` where one token is read out and `fc_norm` where the patches are
+        averaged first; the other of the two is then an identity.
+        """
+        averaged = next(self.vit.fc_norm.parameters(), None) is not None
+        norm: nn.Module = self.vit.fc_norm if averaged else self.vit.norm
+        return norm
+
+    @property
+    def mergeable(self) -> bool:
+        """Whether a module of the model has `merge() -> nn.Module`."""
+        return any(callable(getattr(each, "merge", None)) for each in _descendants(self))
+
+    def merged_or_self(self) -> VideoViT:
+        """Return `merge()` where something merges, otherwise the model itself."""
+        return self.merge() if self.mergeable else self
+
+    def merge(self) -> VideoViT:
+        """Return a copy whose mergeable modules are folded into the frozen layers around them.
+
+        A module is mergeable if it has `merge() -> nn.Module`. The model itself is left as it is.
+
+        Raises:
+            ValueError: nothing in the model can be merged.
+        """
+        if not self.mergeable:
+            raise ValueError("nothing to merge: no module of this model has merge()")
+        merged = copy.deepcopy(self)
+        _merge_children(merged)
+        return merged
+
+
+def blocks(vit: VisionTransformer) -> Iterator[tuple[int, Block]]:
+    """Yield the index and the block of every block; a method may replace `vit.blocks[index]`.
+
+    Raises:
+        ValueError: a method already changed the blocks; methods do not stack.
+    """
+    for index, block in enumerate(vit.blocks):
+        if not isinstance(block, Block):
+            raise ValueError(f"block {index} is a {type(block).__name__}, not timm's plain Block")
+        yield index, block
+
+
+def _frozen(module: nn.Module) -> Iterator[nn.Module]:
+    """Yield the topmost modules that have parameters, none of which trains."""
+    for child in module.children():
+        parameters = list(child.parameters())
+        if parameters and not any(p.requires_grad for p in parameters):
+            yield child
+        else:
+            yield from _frozen(child)
+
+
+def _descendants(module: nn.Module) -> Iterator[nn.Module]:
+    return (each for each in module.modules() if each is not module)
+
+
+def _merge_children(module: nn.Module) -> None:
+    """Replace every mergeable descendant by its merged self."""
+    for name, child in module.named_children():
+        if callable(merge := getattr(child, "merge", None)):
+            setattr(module, name, merge())
+        else:
+            _merge_children(child)

@@ -1,0 +1,1 @@
+"""The folder `recipes/`: YAML files become a recipe, a recipe its parts."""

@@ -1,0 +1,164 @@
+"""What a recipe describes, built: its data, and its model."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor
+
+from benchmark import lookup
+from benchmark.errors import UserError
+from benchmark.methods import adapt
+from benchmark.models import backbone, checkpoint
+from benchmark.models.checkpoint import Checkpoint
+from benchmark.models.video_vit import VideoViT
+from benchmark.models.weights import fingerprint
+from benchmark.official.convert import from_official
+from benchmark.recipes import compose
+from benchmark.recipes.schema import Backbone, Recipe
+from datamodules.datamodule import VideoDataModule
+from datamodules.transforms.augmentation import Augmentation, RandAugment
+
+
+def datamodule(recipe: Recipe) -> VideoDataModule:
+    """Return the data of `recipe`."""
+    augment = recipe.train.augment
+    return VideoDataModule(
+        lookup.call(compose.PACKAGES["data"], recipe.data),
+        frames=recipe.clip.frames,
+        size=recipe.clip.size,
+        sampling=recipe.clip.sampling,
+        interval=recipe.clip.interval,
+        seconds=recipe.clip.seconds,
+        batch=recipe.train.batch,
+        augment=Augmentation(
+            short_side=augment.short_side,
+            randaugment=RandAugment(**asdict(augment.randaugment)),
+            crop=augment.crop,
+            scale=augment.scale,
+            ratio=augment.ratio,
+            flip=augment.flip,
+            lighting=augment.lighting,
+            interpolation=recipe.clip.interpolation,
+        ),
+        erasing=augment.erasing.probability,
+        fill=augment.erasing.fill,
+        mixup=augment.mixup,
+        cutmix=augment.cutmix,
+        test_batch=recipe.test.batch,
+        clips=recipe.test.clips,
+        crops=recipe.test.crops,
+        test_sampling=recipe.test.sampling,
+        test_short_side=recipe.test.short_side,
+        broken=recipe.test.broken,
+        mean=recipe.backbone.mean,
+        std=recipe.backbone.std,
+        holdout=recipe.train.holdout,
+        workers=recipe.workers,
+        decoder=recipe.decoder,
+        cache=recipe.cache,
+        max_batch_per_device=recipe.max_batch_per_device,
+        seed=recipe.seed,
+    )
+
+
+def model(recipe: Recipe, num_classes: int) -> tuple[VideoViT, str]:
+    """Return the model of `recipe`, changed by its method, and its backbone's fingerprint.
+
+    What is new in it is drawn from the recipe's seed.
+    """
+    b = recipe.backbone
+    vit = backbone.load(b.name, size=recipe.clip.size, weights=weights_of(b), options=b.options)
+    before = fingerprint(vit.state_dict())
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        return _adapted(vit, recipe, num_classes), before
+
+
+def meta_model(recipe: Recipe, num_classes: int) -> VideoViT:
+    """Return the model of `recipe` on the meta device: all shapes, no weights, no memory."""
+    b = recipe.backbone
+    with torch.device("meta"):
+        vit = backbone.build(b.name, size=recipe.clip.size, options=b.options)
+        return _adapted(vit, recipe, num_classes)
+
+
+def model_of(saved: Checkpoint, recipe: Recipe, num_classes: int) -> VideoViT:
+    """Return the model of a checkpoint, built by `recipe`; merged if the checkpoint is.
+
+    Raises:
+        UserError: the checkpoint is another model's.
+    """
+    own, _ = model(recipe, num_classes)
+    own = own.merge() if saved.merged else own
+    checkpoint.load_checkpoint(own, saved)
+    return own
+
+
+def load_checkpoint(file: str | Path, overrides: Sequence[str] = ()) -> VideoViT:
+    """Return the model of a checkpoint file, under the recipe it holds, in eval mode.
+
+    Args:
+        file: one of ours: `.safetensors`, or the `.ckpt` of a run.
+        overrides: `key=value`, such as `backbone.weights=FILE` where the backbone lies elsewhere.
+
+    Raises:
+        UserError: it is no checkpoint, or its backbone is not here.
+    """
+    saved = checkpoint.read(Path(file))
+    recipe = compose.restored(saved.recipe, overrides)
+    return model_of(saved, recipe, len(saved.parameters["head.bias"])).eval()
+
+
+def _adapted(vit: VisionTransformer, recipe: Recipe, num_classes: int) -> VideoViT:
+    options = {key: value for key, value in recipe.method.items() if key != "name"}
+    return adapt(
+        vit,
+        recipe.method["name"],
+        frames=recipe.clip.frames,
+        classes=num_classes,
+        head_dropout=recipe.train.head_dropout,
+        **options,
+    )
+
+
+def weights_of(b: Backbone) -> str:
+    """Return `backbone.weights`; a file that is not absolute lies beside the recipe."""
+    beside = compose.RECIPES / "backbones"
+    return b.weights if b.weights in backbone.SOURCES else str(beside / b.weights)
+
+
+def from_official_file(
+    state_dict: Mapping[str, Tensor], recipe: Recipe, *, base: Mapping[str, Tensor] | None = None
+) -> VideoViT:
+    """Return `from_official` of a file that is what `recipe` describes.
+
+    Raises:
+        UserError: the file is of another shape than the recipe's backbone and method.
+    """
+    options = {key: recipe.method[key] for key in ("scale", "shifts") if key in recipe.method}
+    b = recipe.backbone
+    with torch.device("meta"):
+        vit = backbone.build(b.name, size=recipe.clip.size, options=b.options)
+    model = from_official(
+        state_dict,
+        method=recipe.method["name"],
+        heads=int(vit.blocks[0].attn.num_heads),  # type: ignore[union-attr, arg-type]
+        frames=recipe.clip.frames,
+        base=base,
+        **options,
+    )
+    theirs, own = _shapes(model), _shapes(meta_model(recipe, model.head.out_features))
+    if wrong := sorted(name for name in theirs | own if theirs.get(name) != own.get(name)):
+        first = wrong[0]
+        raise UserError(
+            f"the file is not what {recipe.name} describes: {first} is {theirs.get(first)} in the "
+            f"file, {own.get(first)} in the recipe's model"
+        )
+    return model
+
+
+def _shapes(model: VideoViT) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(p.shape) for name, p in model.named_parameters()}

@@ -1,0 +1,53 @@
+"""Datasets by the names of their recipes, without a run around them: for what is done to videos."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from benchmark import lookup
+from benchmark.errors import UserError, nearest
+from benchmark.recipes import compose, validation
+
+if TYPE_CHECKING:
+    from datamodules.dataset_info import DatasetInfo
+
+
+def load(name: str, overrides: Sequence[str] = ()) -> "DatasetInfo":
+    """Return the dataset of `recipes/data/<name>.yaml`.
+
+    Args:
+        name: Of the recipe.
+        overrides: "data.KEY=VALUE", the last one winning.
+
+    Raises:
+        UserError: a name, key or value is wrong, or the files are not what they should be.
+    """
+    if name not in (there := compose.names("data")):
+        raise UserError(f"no data {name!r} in recipes/data{nearest(name, there)}")
+    file = f"data/{name}"
+    layers: list[validation.Layer] = [(f"recipes/{file}.yaml", compose.read(file))]
+    data: dict[str, Any] = dict(layers[0][1].get("data", {}))
+    for key, value in map(compose.parse, overrides):
+        section, _, option = key.partition(".")
+        if section != "data" or not option:
+            raise UserError(f"{compose.COMMAND_LINE}: {key} is not of the data, such as data.root")
+        layers.append((compose.COMMAND_LINE, {"data": {option: value}}))
+        data[option] = value
+    validation.validate_options("data", compose.PACKAGES["data"], {"data": data}, layers)
+    found: DatasetInfo = lookup.call(compose.PACKAGES["data"], data)
+    return found
+
+
+def num_classes(options: Mapping[str, Any]) -> int:
+    """Return how many classes the dataset has that a recipe's `data` names.
+
+    The file of a standard dataset says so (`CLASSES`), and is not looked for on the disk.
+
+    Raises:
+        UserError: only the data can tell, and it is not there.
+    """
+    declared = lookup.fact(compose.PACKAGES["data"], options["name"], "CLASSES")
+    if isinstance(declared, Mapping):
+        declared = declared.get(options.get("task"))
+    if declared is None:
+        return len(lookup.call(compose.PACKAGES["data"], options).classes)
+    return int(declared)

@@ -1,0 +1,74 @@
+"""A run's name, taken apart in one place: protocol/data/backbone/method/seedN."""
+
+import re
+from dataclasses import dataclass
+
+from benchmark.errors import UserError
+
+SCRATCH = "scratch"  # what stands before a run whose recipe overrides changed
+
+
+@dataclass(frozen=True)
+class RunName:
+    """The name of a run, which says where it works and where its record lies.
+
+    Attributes:
+        protocol: How it is trained and tested, like the next three a recipe's name.
+        data: What is watched.
+        backbone: The image ViT.
+        method: What adapts it.
+        options: What stands behind the method: its own options ("width=128"), and overrides, which
+            have a dot ("optim.lr=0.1"), written so that a file can be called like that.
+        seed: None where a name leaves it to the recipe.
+        scratch: Whether the recipe was changed by overrides.
+    """
+
+    protocol: str
+    data: str
+    backbone: str
+    method: str
+    options: tuple[str, ...] = ()
+    seed: int | None = None
+    scratch: bool = False
+
+    @staticmethod
+    def parse(name: str) -> "RunName":
+        """Return `name` taken apart.
+
+        Raises:
+            UserError: it is not a run's name.
+        """
+        plain = name.strip("/")
+        parts = plain.removeprefix(f"{SCRATCH}/").split("/")
+        seed = re.fullmatch(r"seed(\d+)", parts[4]) if len(parts) == 5 else None
+        if (len(parts) != 4 and not seed) or not all(parts):
+            raise UserError(
+                f"{name!r} is no run's name: protocol/data/backbone/method or .../seedN"
+            )
+        protocol, data, backbone, last = parts[:4]
+        method, *options = re.split(r",(?![^\[]*\])", last)  # commas, except within [ ]
+        return RunName(
+            protocol,
+            data,
+            backbone,
+            method,
+            tuple(options),
+            int(seed[1]) if seed else None,
+            scratch=plain.startswith(f"{SCRATCH}/"),
+        )
+
+    @property
+    def row(self) -> str:
+        """What the board calls the run's row: the method with its options."""
+        return ",".join([self.method, *self.options])
+
+    @property
+    def table(self) -> str:
+        """Which table of the board the run stands in: all but its row and its seed."""
+        parts = [self.protocol, self.data, self.backbone]
+        return "/".join([SCRATCH, *parts] if self.scratch else parts)
+
+    def __str__(self) -> str:
+        """Return the name as it is written."""
+        seed = [] if self.seed is None else [f"seed{self.seed}"]
+        return "/".join([self.table, self.row, *seed])

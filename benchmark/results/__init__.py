@@ -1,0 +1,1 @@
+"""The folder `results/`: records become numbers, tables and pages."""

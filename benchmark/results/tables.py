@@ -1,0 +1,56 @@
+"""Records side by side: a table per protocol, data and backbone, a row per method."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from benchmark.recipes.name import RunName
+from benchmark.results.record import Record
+from benchmark.results.statistics import Summary, summarize
+
+
+@dataclass(frozen=True)
+class Row:
+    """A method in one table: its records, one per seed, and what they say together."""
+
+    method: str
+    records: tuple[Record, ...]
+    top1: Summary
+
+    def cost(self, key: str) -> float | None:
+        """Return the mean of a cost over the records, None if one of them lacks it."""
+        values = [record.cost.get(key) for record in self.records]
+        numbers = [float(value) for value in values if isinstance(value, int | float)]
+        return fmean(numbers) if len(numbers) == len(values) else None
+
+
+Tables = dict[str, list[Row]]  # "protocol/data/backbone" -> rows, the best first
+
+
+def tables(records: Iterable[Record]) -> Tables:
+    """Return the records by protocol, data and backbone, then by method, the best first.
+
+    Where methods are equally right, the one that trains fewer parameters comes first.
+    """
+    groups: dict[str, dict[str, list[Record]]] = defaultdict(lambda: defaultdict(list))
+    for each in sorted(records, key=lambda each: each.name):
+        run = RunName.parse(each.name)
+        groups[run.table][run.row].append(each)
+
+    def order(row: Row) -> tuple[float, float, str]:
+        return -row.top1.mean, row.cost("trained_parameters") or 0.0, row.method
+
+    def row(method: str, runs: Sequence[Record]) -> Row:
+        return Row(method, tuple(runs), summarize([run.metrics["top1"] for run in runs]))
+
+    return {
+        table: sorted((row(method, runs) for method, runs in methods.items()), key=order)
+        for table, methods in sorted(groups.items())
+    }
+
+
+def order_blind_ceiling(rows: Iterable[Row]) -> float | None:
+    """Return the highest accuracy a model blind to the order of frames can reach, if any is set."""
+    ceilings = {run.data.get("order_blind_ceiling") for row in rows for run in row.records}
+    return max((float(each) for each in ceilings if each is not None), default=None)

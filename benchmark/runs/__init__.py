@@ -1,0 +1,1 @@
+"""The folder `runs/`: where a run works, and its process."""

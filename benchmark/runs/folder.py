@@ -1,0 +1,74 @@
+"""The folder a run works in, `RUNS/<name>/`: what lies there, and whose it is just now."""
+
+import fcntl
+import os
+import shutil
+import socket
+import struct
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmark.errors import UserError
+
+CHECKPOINT = "last.ckpt"  # what the run goes on from
+LOG = "log.txt"  # its output
+PROGRESS = "progress.jsonl"  # what it tells while it works
+SUBMISSION = "slurm.json"  # the job of Slurm's that it was given to last
+LOCK = "lock"  # held by the process that works here; says which
+
+
+@contextmanager
+def lock(folder: Path) -> Iterator[None]:
+    """Hold a folder for this process alone; the lock ends with the process, however it ends.
+
+    Raises:
+        UserError: another process holds it; it is named.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOCK).open("a+") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # unlike flock, not inherited by forks
+        except (BlockingIOError, PermissionError):
+            file.seek(0)
+            holder = file.read().strip() or "another process"
+            raise UserError(f"{folder} is being worked on by {holder}") from None
+        file.seek(0)
+        file.truncate()
+        file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        file.flush()
+        try:
+            yield
+        finally:
+            file.truncate(0)
+
+
+def held(folder: Path) -> bool:
+    """Return whether a process, on any machine that shares the folder, holds its lock.
+
+    Asking takes no lock: a run that starts at that moment is not turned away.
+    """
+    try:
+        with (folder / LOCK).open("r+") as file:
+            if sys.platform != "linux":  # whose struct flock is another
+                return bool(file.read().strip())
+            question = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+            answer = fcntl.fcntl(file, fcntl.F_GETLK, question)
+            return bool(struct.unpack("hhqqi4x", answer)[0] != fcntl.F_UNLCK)
+    except OSError:  # never started, or not ours to ask
+        return False
+
+
+def clear(folder: Path) -> None:
+    """Remove what a run left where it works, its checkpoint above all: it will start afresh.
+
+    Raises:
+        UserError: a process works there.
+    """
+    with lock(folder):
+        for each in folder.iterdir():
+            if each.is_dir():
+                shutil.rmtree(each)
+            elif each.name != LOCK:
+                each.unlink()

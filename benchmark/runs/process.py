@@ -1,0 +1,189 @@
+"""A run's process: how it is started, asked to stop, made to end, and why it ended.
+
+It is a process tree in a session of its own: what it does to its process, or how it dies, is its
+own affair. It dies with whoever started it, and its output goes to `RUNS/<name>/log.txt`.
+"""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from benchmark.runs import progress
+from benchmark.runs.folder import LOG
+
+PR_SET_PDEATHSIG = 1  # of Linux's prctl: the signal a process gets when its parent dies
+LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None  # found here, before any fork
+GRACE = 10.0  # seconds between asking a run to stop and making it end
+POLL = 0.2  # seconds between two looks at a process
+EXIT_PREEMPTED = os.EX_TEMPFAIL  # exit code of a run that was asked to stop and has saved
+
+
+@dataclass(frozen=True)
+class RunCommand:
+    """What it takes to start a run's process, here or on another machine: plain data."""
+
+    command: tuple[str, ...]
+    folder: Path  # where the run works
+    record: Path  # what it leaves
+    environment: Mapping[str, str]  # over that of the machine
+
+
+class Process:
+    """A run's process, at work or at its end; `start` makes one.
+
+    Attributes:
+        command: What was started.
+        since: When, seconds since 1970.
+        log: The file of its output, open.
+        code: What it returned, once it is finished.
+    """
+
+    def __init__(
+        self, command: RunCommand, process: "subprocess.Popen[bytes]", log: IO[bytes], since: float
+    ) -> None:
+        self.command, self.log, self.since = command, log, since
+        self._process = process
+
+    def ended(self) -> bool:
+        """Return whether the process has ended, leaving it a zombie: its id is not reused."""
+        flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        return os.waitid(os.P_PID, self._process.pid, flags) is not None
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait for the end, at most so long; return whether it came."""
+        deadline = None if seconds is None else time.monotonic() + seconds
+        while not self.ended():
+            if deadline is not None and time.monotonic() > deadline:
+                return False
+            time.sleep(POLL / 4)
+        return True
+
+    def terminate(self) -> None:
+        """Ask the run to save and to stop: the run alone, for it needs its children to save."""
+        if not self.ended():
+            os.kill(self._process.pid, signal.SIGTERM)
+
+    def kill(self) -> int:
+        """End what is left of the process and its children; return its exit code."""
+        with suppress(ProcessLookupError, PermissionError):  # macOS says the latter of zombies
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self.log.close()
+        return self._process.wait()
+
+    def finish(self) -> str:
+        """End what is left of it; return why it left no record, or nothing, and note it."""
+        self.code = self.kill()
+        line = progress.last(self.command.folder) or {}
+        told = line.get("stage") in progress.ENDED and line["time"] >= self.since
+        reason = self._reason(line if told else {})
+        if reason and not told:  # for whoever asks how the run is
+            failed = self.code >= 0 and self.code != EXIT_PREEMPTED
+            stage: progress.Stage = "failed" if failed else "killed"
+            progress.write(self.command.folder, stage=stage, message=reason)
+        return reason
+
+    def _reason(self, line: Mapping[str, Any]) -> str:
+        code = self.code
+        if code == 0:
+            return "" if self.command.record.exists() else "ended without a record"
+        if code == EXIT_PREEMPTED:
+            return "was asked to stop, and has saved"
+        if line.get("stage") == "failed":
+            return progress.message(line) or "failed"
+        if code < 0:
+            killer = signal.Signals(-code).name
+            return f"killed by {killer}{' (out of memory?)' if killer == 'SIGKILL' else ''}"
+        said = Path(self.log.name).read_text(errors="replace").strip().splitlines()
+        if code == 2 and said:  # a mistake of the user, told in one line
+            return said[-1].strip()
+        return f"exit code {code}{': ' + said[-1].strip()[:200] if said else ''}"
+
+
+def start(
+    command: RunCommand, environment: Mapping[str, str], *, slurm: bool = False, log: str = LOG
+) -> Process:
+    """Start a run's process.
+
+    Args:
+        command: What to start.
+        environment: More variables, such as the devices the process has for itself.
+        slurm: Whether it is one of several tasks of a Slurm job, which Slurm tells which it is.
+            Otherwise it does not see Slurm: Lightning would take an allocation for its own.
+        log: Name of the file for its output.
+    """
+    since = time.time()
+    command.folder.mkdir(parents=True, exist_ok=True)
+    output = (command.folder / log).open("ab")
+    kept = {k: v for k, v in os.environ.items() if slurm or not k.startswith("SLURM_")}
+    parent = os.getpid()
+
+    def prepare() -> None:
+        # Slurm sends its signals to every process of a job; this one is for who started us.
+        signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+        die_with_parent(parent)
+
+    process = subprocess.Popen(
+        command.command,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        env=kept | dict(command.environment) | dict(environment),
+        start_new_session=True,
+        preexec_fn=prepare,
+    )
+    return Process(command, process, output, since)
+
+
+def end(processes: list[Process]) -> list[str]:
+    """End processes: ask, wait for `GRACE` seconds, kill; return why each left no record."""
+    reasons: list[str] = []
+    try:
+        for each in processes:
+            each.terminate()
+        deadline = time.monotonic() + GRACE
+        while time.monotonic() < deadline and not all(each.ended() for each in processes):
+            time.sleep(POLL / 4)
+    finally:  # a second Ctrl-C does not wait
+        reasons += [each.finish() for each in processes]
+    return reasons
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end the block as Ctrl-C does, so that its runs are ended.
+
+    What is ignored stays ignored: `nohup` asks for that.
+    """
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    both = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGHUP)}
+    before = {each: handler for each, handler in both.items() if handler != signal.SIG_IGN}
+    for each in before:
+        signal.signal(each, interrupt)
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+def die_with_parent(parent: int | None = None) -> None:
+    """Ask the kernel to kill this process when its parent dies (Linux).
+
+    Args:
+        parent: The parent's process id, where known: it may have died already.
+    """
+    if LIBC is not None:
+        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if parent is not None and os.getppid() != parent:
+            os._exit(1)

@@ -1,0 +1,1 @@
+"""Where a sweep's runs are started: on this machine, on Ray, on Slurm."""

@@ -1,0 +1,72 @@
+"""Run a sweep on this machine: as many runs at once as their devices leave room for."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from benchmark.runs import process
+from benchmark.runs.process import Process
+from benchmark.sweeps.devices import cores, device_variables, devices_of, gpus
+from benchmark.sweeps.display import Display
+from benchmark.sweeps.jobs import Failure, Job, run_argv, run_command
+
+
+class _Running(NamedTuple):
+    job: Job
+    process: Process
+    kind: str  # of devices
+    devices: list[str]
+
+
+def run(
+    jobs: Sequence[Job],
+    *,
+    title: str = "",
+    command: Callable[[Job], list[str]] = run_argv,
+) -> list[Failure]:
+    """Run `jobs` on this machine.
+
+    A run that fails is its own affair: the others go on. Interrupted, every run is asked to save
+    and to stop, and after `process.GRACE` seconds made to.
+
+    Args:
+        jobs: What to run, in order; a job that does not fit yet lets later ones pass.
+        title: The sweep's name.
+        command: The command line of a job's process.
+
+    Returns:
+        The runs that left no record.
+
+    Raises:
+        UserError: a job asks for more than this machine has.
+    """
+    cpus, cards = cores(), gpus()
+    free = {"cpu": [str(core) for core in range(cpus)], "gpu": list(cards)}
+    needs = {job.name: devices_of(job, cpus, len(cards)) for job in jobs}
+    waiting, running, failures = list(jobs), dict[str, _Running](), list[Failure]()
+    with process.interruptible(), Display(title, [job.name for job in jobs]) as display:
+        try:
+            while waiting or running:
+                for job in list(waiting):
+                    kind, count = needs[job.name]
+                    if len(free[kind]) >= count:
+                        waiting.remove(job)
+                        taken = [free[kind].pop(0) for _ in range(count)]
+                        threads = max(1, cpus * count // max(1, len(cards)))
+                        own = device_variables(kind, ",".join(taken), threads)
+                        started = process.start(run_command(job, title, command(job)), own)
+                        running[job.name] = _Running(job, started, kind, taken)
+                        display.started(job.name, job.folder)
+                for name, each in [*running.items()]:
+                    if each.process.ended():
+                        del running[name]
+                        free[each.kind] += each.devices
+                        if reason := each.process.finish():
+                            failures.append(Failure(each.job, reason))
+                        display.ended(name, reason)
+                display.draw()
+                if running:
+                    time.sleep(process.POLL)
+        finally:
+            process.end([each.process for each in running.values()])
+    return failures

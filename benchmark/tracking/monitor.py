@@ -1,0 +1,157 @@
+"""What a run tells while it trains: progress lines, its curve, how long it waited for data."""
+
+import math
+import resource
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from lightning import Callback, LightningModule, Trainer
+
+from benchmark.runs import progress
+
+EVERY = 0.5, 10.0  # seconds between two progress lines, at first and after half an hour
+
+
+class TrainingMonitor(Callback):
+    """Measure training, write progress lines, and keep the curve; survives a resume.
+
+    Attributes:
+        curve: an entry per epoch: loss and accuracy on training clips, accuracy on the holdout.
+        seconds: spent in training, over all starts of the run.
+        waiting: seconds of these in which the model waited for clips.
+        clips: trained on, over all ranks.
+        broken: indices of training videos that could not be decoded.
+        resumed: how often the run was taken up again.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.curve: list[dict[str, float]] = []
+        self.broken: set[int] = set()
+        self.seconds = self.waiting = 0.0
+        self.clips = self.resumed = 0
+        self._mark = self._written = 0.0
+        self._loss = self._right = torch.zeros((), dtype=torch.float64)  # sums over the epoch's
+        self._seen = 0  # clips
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed run goes on from, of all ranks."""
+        names = ("curve", "seconds", "waiting", "clips", "resumed")
+        state = {name: getattr(self, name) for name in names}
+        return state | {"broken": sorted(self._all_broken()), "sums": self.sums()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from an earlier start of the run."""
+        state = dict(state_dict)
+        loss, right, seen = state.pop("sums")
+        for name, value in state.items():
+            setattr(self, name, value)
+        self.broken = set(state["broken"])
+        self.resumed += 1
+        if not dist.is_initialized() or dist.get_rank() == 0:  # they are the sums of all ranks
+            self._loss, self._right = torch.tensor([loss, right], dtype=torch.float64).unbind()
+            self._seen = int(seen)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock, in the middle of an epoch if that is where the run goes on."""
+        self._mark = time.perf_counter()
+        dtype = torch.float32 if pl_module.device.type == "mps" else torch.float64  # it has no 64
+        self._loss = self._loss.to(pl_module.device, dtype)
+        self._right = self._right.to(pl_module.device, dtype)
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock again: validation and saving are no waiting."""
+        self._mark = time.perf_counter()
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Count the time since the last batch as waiting."""
+        now = time.perf_counter()
+        self.waiting += now - self._mark
+        self.seconds += now - self._mark
+        self._mark = now
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Add up the batch, and write a progress line now and then."""
+        self._loss = self._loss + outputs["loss_sum"]
+        self._right = self._right + outputs["right"]
+        self._seen += len(batch["label"])
+        self.clips += len(batch["label"]) * trainer.world_size
+        self.broken.update(int(i) for i in batch["broken"].tolist() if i >= 0)
+        now = time.perf_counter()
+        self.seconds += now - self._mark
+        self._mark = now
+        shortest, longest = EVERY
+        pause = min(longest, max(shortest, self.seconds / 180))
+        if now - self._written > pause and trainer.is_global_zero:
+            self._written = now
+            self._report(trainer)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Add the epoch to the curve, as all ranks saw it."""
+        loss, right = _means(*self.sums())
+        entry: dict[str, float] = {"epoch": trainer.current_epoch, "loss": loss, "top1": right}
+        if "val/top1" in trainer.callback_metrics:
+            entry["val_top1"] = float(trainer.callback_metrics["val/top1"])
+        self.curve.append(entry)
+        if trainer.is_global_zero:
+            self._report(trainer)
+        self._loss, self._right, self._seen = self._loss * 0, self._right * 0, 0
+        self.broken = self._all_broken()
+
+    def sums(self) -> list[float]:
+        """Return the epoch's sums so far over all ranks: loss, right answers, clips."""
+        own = [float(self._loss), float(self._right), float(self._seen)]
+        return [sum(each) for each in zip(*_gathered(own), strict=True)]
+
+    def costs(self, test_seconds: float) -> dict[str, Any]:
+        """Return what training and testing took: seconds, bytes, the share of waiting for data."""
+        return {
+            "train_seconds": round(self.seconds, 2),
+            "test_seconds": round(test_seconds, 2),
+            "clips_per_second": round(self.clips / self.seconds, 1) if self.seconds else None,
+            "data_wait": round(self.waiting / self.seconds, 4) if self.seconds else None,
+            "peak_device_memory_bytes": (
+                torch.cuda.max_memory_allocated() if torch.cuda.is_available() else None
+            ),
+            "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        }
+
+    def _all_broken(self) -> set[int]:
+        return set().union(*_gathered(self.broken))
+
+    def _report(self, trainer: Trainer) -> None:
+        loss, right = _means(float(self._loss), float(self._right), self._seen)
+        progress.write(
+            self.folder,
+            stage="fit",
+            step=trainer.global_step,
+            steps=int(trainer.estimated_stepping_batches),
+            epoch=trainer.current_epoch,
+            epochs=trainer.max_epochs,
+            loss=round(loss, 4),
+            top1=round(right, 4),
+            clips_per_second=round(self.clips / max(self.seconds, 1e-9), 1),
+        )
+
+
+def _gathered(own: Any) -> list[Any]:
+    """Return what every rank has."""
+    if not dist.is_initialized():
+        return [own]
+    everyone = [None] * dist.get_world_size()
+    dist.all_gather_object(everyone, own)
+    return everyone
+
+
+def _means(loss: float, right: float, seen: float) -> tuple[float, float]:
+    """Return mean loss and accuracy over the clips seen."""
+    if not math.isfinite(loss):
+        raise FloatingPointError(f"the loss became {loss}; try a lower optim.lr")
+    return loss / seen, right / seen

@@ -1,0 +1,93 @@
+"""Where a record comes from: its data, the code, the versions, the weights, the machine."""
+
+import hashlib
+import platform
+import subprocess
+from collections.abc import Collection
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import Trainer
+
+from benchmark.training.evaluation import Scores
+from datamodules.datamodule import VideoDataModule
+from datamodules.files import ROOT
+
+PACKAGES = ("torch", "torchvision", "lightning", "timm", "av", "pytorchvideo", "torchmetrics")
+
+
+def data_provenance(
+    data: VideoDataModule, broken: Collection[int], scores: Scores
+) -> dict[str, Any]:
+    """Return what the data was: checksums, the holdout, and what could not be decoded.
+
+    Args:
+        data: What was trained and tested on.
+        broken: Indices of the training videos that could not be decoded.
+        scores: Of the test.
+    """
+    dataset = data.data
+    classes = "\n".join(dataset.classes)
+    return {
+        "name": dataset.name,
+        "splits": {
+            name: {"videos": len(split), "sha256": split.sha256()}
+            for name, split in dataset.splits.items()
+        },
+        "classes": list(dataset.classes),
+        "classes_sha256": hashlib.sha256(classes.encode()).hexdigest(),
+        "order_blind_ceiling": dataset.order_blind_ceiling,
+        "chosen": None if dataset.chosen is None else list(dataset.chosen),
+        "holdout": None if dataset.held_out is None else list(dataset.held_out),
+        "broken": sorted(broken),
+        "broken_test": scores.index[scores.broken].tolist(),
+    }
+
+
+def environment(
+    code: tuple[str, bool], fingerprint: str, decoder: str, trainer: Trainer
+) -> dict[str, Any]:
+    """Return the code, the versions, the weights and the machine of this run."""
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return {
+        "commit": code[0],
+        "dirty": code[1],
+        "weights": fingerprint,
+        "python": platform.python_version(),
+        **{name: version(name) for name in PACKAGES},
+        "decoder": decoder,
+        "device": gpu if trainer.strategy.root_device.type == "cuda" else _processor(),
+        "threads": torch.get_num_threads(),
+        "world_size": trainer.world_size,
+    }
+
+
+def _processor() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+CODE = ("benchmark", "datamodules", "recipes", "pyproject.toml", "constraints.txt")
+
+
+def code_state(root: Path = ROOT) -> tuple[str, bool]:
+    """Return the commit of the code in `root`, and whether the code differs from it.
+
+    Only code counts (`CODE`): a sweep's own output never makes its records dirty. Without git, or
+    inside somebody else's repository, the answer is ("unknown", True).
+    """
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(root), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        if Path(git("rev-parse", "--show-toplevel")) != root.resolve():
+            return "unknown", True
+        commit = git("rev-parse", "--verify", "HEAD")
+        return commit, bool(git("status", "--porcelain", "--", *CODE))
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown", True

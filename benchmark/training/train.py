@@ -1,0 +1,232 @@
+"""One run, from its recipe to its record: train, test once with the last weights, write."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from lightning import Trainer, seed_everything
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+
+from benchmark.cost import counts
+from benchmark.models import checkpoint
+from benchmark.models.video_vit import VideoViT
+from benchmark.recipes import build, compose
+from benchmark.recipes.name import RunName
+from benchmark.recipes.schema import Recipe
+from benchmark.results import record
+from benchmark.results.record import Record
+from benchmark.runs import progress
+from benchmark.runs.folder import CHECKPOINT
+from benchmark.tracking.monitor import TrainingMonitor
+from benchmark.training import evaluation, fsdp
+from benchmark.training.checkpointing import AtomicCheckpointIO, CheckpointGuard, ResumeCheckpoint
+from benchmark.training.evaluation import Scores
+from benchmark.training.provenance import code_state, data_provenance, environment
+from benchmark.training.task import Classification
+from datamodules import files
+from datamodules.datamodule import VideoDataModule
+from datamodules.decoding.open import version
+from datamodules.files import atomic_write
+
+if TYPE_CHECKING:
+    from benchmark.tracking.wandb_callback import WandbCallback
+
+
+def train(recipe: Recipe) -> Record:
+    """Train and test `recipe`, write its record and per-video scores, and return the record.
+
+    Training goes on from the run's last checkpoint, where there is one. The test split is read
+    once, at the end, with the last weights.
+    """
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    code = code_state()  # now: whoever edits it meanwhile does not edit what runs
+    folder = files.RUNS / recipe.name
+    progress.write(folder, stage="start")
+    seed_everything(recipe.seed, workers=True, verbose=False)
+    data = build.datamodule(recipe)
+    model, weights = build.model(recipe, data.num_classes)
+    costs = counts.model_costs(  # now: it may be sharded in training
+        model, size=recipe.clip.size, views=recipe.test.clips * recipe.test.crops
+    )
+    task = classification(recipe, model, recipe.train.epochs * data.steps)
+
+    monitor = TrainingMonitor(folder)
+    wandb = _wandb_callback(recipe, folder, monitor)
+    last = folder / CHECKPOINT
+    trainer = _trainer(
+        recipe,
+        **_where(recipe),
+        max_epochs=recipe.train.epochs,
+        deterministic="warn",
+        num_sanity_val_steps=0,
+        limit_val_batches=1.0 if recipe.train.holdout else 0,
+        callbacks=[
+            monitor,  # before what asks it or saves its state
+            *([wandb] if wandb else []),
+            CheckpointGuard(recipe, checkpoint.frozen_fingerprint(model)),
+            ResumeCheckpoint(last, steps=recipe.save.steps, minutes=recipe.save.minutes),
+        ],
+        plugins=[AtomicCheckpointIO(), *_cluster()],
+        default_root_dir=folder,
+    )
+    trainer.accumulate_grad_batches = data.accumulation(trainer.world_size)
+    trainer.fit(task, data, ckpt_path=last if last.exists() else None, weights_only=True)
+
+    start = time.perf_counter()
+    progress.write(folder, stage="test")
+    scores = evaluate(trainer, task, data)
+    test_seconds = time.perf_counter() - start
+    metrics = evaluation.metrics(scores) | merged_metrics(trainer, task, data, scores)
+
+    result = Record(
+        name=recipe.name,
+        recipe=asdict(recipe),
+        metrics={**metrics, "videos": len(scores.index), "split": data.evaluation_split},
+        cost=costs | monitor.costs(test_seconds),
+        data=data_provenance(data, monitor.broken, scores),
+        environment=environment(code, weights, version(recipe.decoder), trainer),
+        train={
+            "epochs": recipe.train.epochs,
+            "steps": trainer.global_step,
+            "curve": monitor.curve,
+            "resumed": monitor.resumed,
+            "started": started,
+        },
+    )
+    if trainer.is_global_zero:
+        _write_scores(record.path(recipe.name).with_suffix(".npz"), scores)
+        result.write()  # last: its being there says the run is done
+        progress.write(folder, stage="done", top1=result.metrics["top1"])
+    if wandb:
+        wandb.finish(trainer, {"metrics": result.metrics, "cost": result.cost})
+    return result
+
+
+def test(saved: checkpoint.Checkpoint, recipe: Recipe) -> dict[str, float]:
+    """Return the metrics of a checkpoint under `recipe`, before and after merging if it merges."""
+    data = build.datamodule(recipe)
+    model = build.model_of(saved, recipe, data.num_classes)
+    task = classification(recipe, model)
+    trainer = _trainer(recipe, accelerator=recipe.trainer.accelerator, devices=1)
+    scores = evaluate(trainer, task, data)
+    return evaluation.metrics(scores) | merged_metrics(trainer, task, data, scores)
+
+
+def load_run(name: str, overrides: Sequence[str] = ()) -> tuple[Classification, VideoDataModule]:
+    """Return any run as a LightningModule and its data, for anyone's own Trainer.
+
+    Args:
+        name: `protocol/data/backbone/method`, with `/seedN` or without.
+        overrides: `key=value`, as on the command line.
+    """
+    recipe = compose.load(name, overrides)
+    data = build.datamodule(recipe)
+    model, _ = build.model(recipe, data.num_classes)
+    return classification(recipe, model), data
+
+
+def classification(recipe: Recipe, model: VideoViT, steps: int | None = None) -> Classification:
+    """Return the training of `model` as `recipe` says, of so many optimiser steps."""
+    return Classification(
+        model,
+        **asdict(recipe.optim),
+        label_smoothing=recipe.train.label_smoothing,
+        test_batch=recipe.test.batch,
+        seed=recipe.seed,
+        steps=steps,
+    )
+
+
+def evaluate(
+    trainer: Trainer, task: Classification, data: VideoDataModule, model: VideoViT | None = None
+) -> Scores:
+    """Return the scores of every video from one pass over them, of `model` if it is not the task's.
+
+    All that else belongs to the task stays its own: precision, batches, ranks.
+    """
+    own = task.model
+    task.model = own if model is None else model
+    try:
+        trainer.test(task, data, verbose=False)
+    finally:
+        task.model = own
+    assert task.evaluated is not None
+    return task.evaluated
+
+
+def merged_metrics(
+    trainer: Trainer, task: Classification, data: VideoDataModule, before: Scores
+) -> dict[str, float]:
+    """Return the accuracy after merging, and what merging changed; nothing if nothing merges.
+
+    Nor is there anything where no device holds the whole model.
+    """
+    if fsdp.is_sharded(task.model) or not task.model.mergeable:
+        return {}
+    after = evaluate(trainer, task, data, task.model.merge())
+    top1 = evaluation.metrics(after)["top1"]
+    return {
+        "merged_top1": top1,
+        "merged_top1_change": top1 - evaluation.metrics(before)["top1"],
+        "merged_score_change": float((after.scores - before.scores).abs().max()),
+    }
+
+
+def _trainer(recipe: Recipe, **more: Any) -> Trainer:
+    """Return a Trainer that computes as `recipe` says, and leaves to us what we do ourselves."""
+    return Trainer(
+        precision=recipe.trainer.precision,  # type: ignore[arg-type]
+        use_distributed_sampler=False,  # it pads: VideoDataModule shards by itself
+        enable_checkpointing=False,  # Lightning's own
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        **more,
+    )
+
+
+def _where(recipe: Recipe) -> dict[str, Any]:
+    """Return the arguments of a Trainer that say on what it trains."""
+    asked = asdict(recipe.trainer)
+    del asked["precision"]
+    if asked["strategy"] == fsdp.NAME:
+        asked["strategy"] = fsdp.strategy(asked["devices"] * asked["num_nodes"])
+    return asked
+
+
+def _cluster() -> list[SLURMEnvironment]:
+    """Return how a task of Slurm's finds the others; `sweeps.launchers.slurm` requeues it."""
+    return [SLURMEnvironment(auto_requeue=False)] if "SLURM_NTASKS" in os.environ else []
+
+
+def _wandb_callback(recipe: Recipe, folder: Path, monitor: TrainingMonitor) -> WandbCallback | None:
+    if not recipe.wandb.enabled:
+        return None
+    from benchmark.tracking.wandb_callback import WandbCallback  # wandb takes a second to import
+
+    return WandbCallback(
+        recipe.name,
+        folder,
+        monitor,
+        project=recipe.wandb.project,
+        group=os.environ.get("BENCHMARK_SWEEP", RunName.parse(recipe.name).protocol),
+        config=asdict(recipe),
+    )
+
+
+def _write_scores(path: Path, scores: Scores) -> None:
+    with atomic_write(path) as file:
+        np.savez_compressed(
+            file,
+            index=scores.index.numpy(),
+            label=scores.label.numpy(),
+            scores=scores.scores.numpy(),
+            clips_right=scores.clips_right.numpy(),
+        )

@@ -1,0 +1,182 @@
+"""Keep the decoded videos of a small dataset on disk, for all runs of a sweep.
+
+`RUNS/cache/<data>-<key>/` holds all frames of a split's videos, uint8 RGB, one after the other, and
+where each video lies. All processes map the same file: its pages are in memory once. The key is of
+the list, the files' sizes and times of change, and the decoder: what changes is decoded anew.
+"""
+
+import hashlib
+import os
+import shutil
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datamodules import files
+from datamodules.dataset_info import Split
+from datamodules.decoding.video import DecodeError, Open, Picture, RandomAccessVideo
+from datamodules.errors import UserError
+from datamodules.files import exclusive, file_state
+from datamodules.progress_bar import ProgressBar
+
+VERSION = 1  # count up whenever a change below changes what lies in a cache
+SHARE = 0.5  # of what is free on the disk, at most
+TRIED = 16  # videos that the size is estimated from
+ARRAYS = ("places", "times", "durations")
+
+
+def cached(split: Split, name: str, open_video: Open, decoder: str) -> "Cache":
+    """Return what opens the videos of a split from a cache; decode them first if there is none.
+
+    Of two processes that start at once, one decodes, the other waits.
+
+    Args:
+        split: The videos.
+        name: Of the dataset.
+        open_video: Opens one of them without a cache.
+        decoder: "pyav" or "torchcodec": other versions of it may give other frames.
+
+    Raises:
+        UserError: The cache would take too much of what is free on the disk, or cannot be written.
+    """
+    place = files.RUNS / "cache" / f"{name}-{_key(split, decoder)}"
+    if not place.exists():
+        with exclusive(place, wait=f"waiting until {name} is decoded by another process"):
+            if not place.exists():
+                _refuse_if_large(split, name, open_video, place)
+                try:
+                    _build(split, name, open_video, place)
+                except OSError as error:
+                    raise UserError(f"cannot write {place}: {error.strerror}") from None
+    return Cache(split, open_video, place)
+
+
+class Cache:
+    """The decoded videos of a split, opened by their index.
+
+    Pickled without what it maps: each process maps the files when it first needs them.
+
+    Args:
+        split: The videos.
+        open_video: Opens those that are broken, and says why.
+        place: Folder of the cache.
+    """
+
+    def __init__(self, split: Split, open_video: Open, place: Path) -> None:
+        self.split, self.open_video, self.place = split, open_video, place
+        self._maps: dict[str, NDArray[Any]] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_maps": {}}
+
+    def __call__(self, index: int) -> RandomAccessVideo:
+        """Return a video.
+
+        Raises:
+            DecodeError: It is broken.
+        """
+        start, first, count, height, width = self._map("places")[index].tolist()
+        if not count:
+            return self.open_video(index)
+        size = count * height * width * 3
+        frames = self._map("frames")[start : start + size].reshape(count, height, width, 3)
+        times = np.array(self._map("times")[first : first + count])
+        duration = float(self._map("durations")[index])
+        return CachedVideo(self.split.path(index), frames, times, duration)
+
+    def _map(self, name: str) -> NDArray[Any]:
+        """Return an array of the cache as it lies on disk."""
+        if name not in self._maps:
+            if name in ARRAYS:
+                self._maps[name] = np.load(self.place / f"{name}.npy", mmap_mode="r")
+            else:
+                self._maps[name] = np.memmap(self.place / name, np.uint8, "r")
+        return self._maps[name]
+
+
+class CachedVideo(RandomAccessVideo):
+    """A decoded video.
+
+    Args:
+        file: Path of the video it was.
+        pictures: Its frames, uint8 RGB (T, H, W, C).
+        times: When each is shown, in seconds after the first.
+        duration: Seconds from the start of the first frame to the end of the last.
+    """
+
+    def __init__(
+        self, file: str, pictures: NDArray[np.uint8], times: NDArray[np.float64], duration: float
+    ) -> None:
+        self.file, self.times = file, times
+        self._frames, self._duration = pictures, duration
+
+    @property
+    def duration(self) -> float:
+        """Seconds from the start of the first frame to the end of the last."""
+        return self._duration
+
+    def _pictures(self, wanted: list[int]) -> list[Picture]:
+        return [self._frames[number] for number in wanted]
+
+
+def _key(split: Split, decoder: str) -> str:
+    """Return what tells this cache from all others."""
+    package = {"pyav": "av"}.get(decoder, decoder)
+    digest = hashlib.sha256(f"{VERSION} {package} {version(package)} {split.sha256()}".encode())
+    for name in split.names():
+        digest.update(repr(file_state(split.root, name)).encode())
+    return digest.hexdigest()[:12]
+
+
+def _refuse_if_large(split: Split, name: str, open_video: Open, place: Path) -> None:
+    """Raise a UserError if the cache would take more than its share of the disk."""
+    sizes = []
+    for index in np.linspace(0, len(split) - 1, min(TRIED, len(split))).astype(int).tolist():
+        try:
+            with open_video(index) as video:
+                sizes.append(len(video) * video.frames([0]).nbytes)
+        except DecodeError:
+            continue
+    needed = float(np.mean(sizes)) * len(split) if sizes else 0.0
+    free = shutil.disk_usage(place.parent).free
+    if needed > SHARE * free:
+        raise UserError(
+            f"cache=true needs about {needed / 1e9:,.0f} GB for the {len(split):,} videos of "
+            f"{name}, more than half of the {free / 1e9:,.0f} GB free in {place.parent}"
+        )
+
+
+def _build(split: Split, name: str, open_video: Open, place: Path) -> None:
+    """Decode all videos beside `place`, then move them there in one step."""
+    part = place.with_suffix(".part")
+    shutil.rmtree(part, ignore_errors=True)  # of a killed process
+    part.mkdir()
+    places = np.zeros((len(split), 5), np.int64)  # first byte, first time, frames, height, width
+    times, durations, shown = list[NDArray[np.float64]](), np.zeros(len(split)), 0
+    try:
+        with (
+            (part / "frames").open("wb") as file,
+            ProgressBar(f"decoding {name}", len(split)) as told,
+        ):
+            for index in range(len(split)):
+                try:
+                    with open_video(index) as video:
+                        frames = video.frames(range(len(video)))
+                        durations[index] = video.duration
+                        times.append(video.times)
+                except DecodeError:
+                    told.advance(broken=True)
+                    continue
+                places[index] = file.tell(), shown, *frames.shape[:3]
+                shown += len(frames)
+                file.write(np.ascontiguousarray(frames).data)
+                told.advance()
+        found = (places, np.concatenate([*times, np.empty(0)]), durations)
+        for array, values in zip(ARRAYS, found, strict=True):
+            np.save(part / f"{array}.npy", values)
+        os.rename(part, place)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)

@@ -1,0 +1,1 @@
+"""How fast clips are decoded, beside other ways to."""

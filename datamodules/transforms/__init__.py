@@ -1,0 +1,1 @@
+"""What happens to frames: sizes, crops, augmentation, mixing."""

@@ -1,0 +1,139 @@
+"""Multiply-accumulates: equal to formulas written out by hand, and to the published figures."""
+
+import pytest
+import timm
+import torch
+
+from benchmark.cost import counts
+from benchmark.lookup import find
+from benchmark.models.video_vit import VideoViT
+from benchmark.recipes import compose
+
+B16, L14 = "vit_base_patch16_clip_quickgelu_224", "vit_large_patch14_clip_quickgelu_224"
+SHAPES = {B16: (768, 12, 14 * 14, 16), L14: (1024, 24, 16 * 16, 14)}  # D, blocks, patches, patch px
+
+
+def build(timm_name: str, method: str, frames: int = 8, classes: int = 400) -> VideoViT:
+    options = dict(compose.read(f"methods/{method}")["method"])
+    with torch.device("meta"):
+        vit = timm.create_model(timm_name, num_classes=0)
+        model = VideoViT(vit, frames=frames, num_classes=classes)
+        find("benchmark.methods", options.pop("name"))(model, **options)
+    return model
+
+
+# (method, timm name, frames, merged, views, GMACs over all views): golden/README.md, from the
+# papers' and repositories' tables, and what the authors' code counts where they print nothing.
+PUBLISHED = [
+    ("st_adapter_mlp", B16, 8, False, 3, 455),
+    ("st_adapter", B16, 8, False, 3, 455),
+    ("st_adapter_both", B16, 8, False, 3, 489),
+    ("st_adapter", L14, 32, False, 3, 8248),
+    ("aim", B16, 8, False, 3, 606),
+    ("aim", L14, 8, False, 3, 2802),
+    ("aim_four", B16, 8, False, 3, 624),
+    ("zeroi2v", B16, 8, True, 3, 422),
+    ("zeroi2v", B16, 8, False, 1, 162.97),
+    ("zeroi2v", L14, 8, True, 3, 1946),
+    ("zeroi2v", L14, 32, True, 3, 7783),
+]
+
+
+@pytest.mark.parametrize(("method", "name", "frames", "merged", "views", "published"), PUBLISHED)
+def test_published_figures(
+    method: str, name: str, frames: int, merged: bool, views: int, published: float
+) -> None:
+    model = build(name, method, frames)
+    found = counts.macs(model.merge() if merged else model, size=224) * views / 1e9
+    assert found == pytest.approx(published, rel=3e-3)
+
+
+class Formula:
+    """Forward and backward MACs of one clip, from the papers' equations.
+
+    A linear layer of cost c costs c more backward for its input's gradient, and c for its weight's
+    if that trains. Attention's two products cost twice as much backward.
+    """
+
+    def __init__(self, name: str, frames: int, prompts: int = 0) -> None:
+        self.d, self.blocks, self.patches, patch = SHAPES[name]
+        self.t, self.n = frames, self.patches + 1 + prompts
+        self.embed = frames * self.patches * self.d * 3 * patch**2
+        self.linear = frames * self.n * 12 * self.d**2  # of a block: qkv 3, projection 1, MLP 8
+        self.attention = frames * 2 * self.n**2 * self.d
+        self.head = self.d * 400
+
+    @property
+    def plain(self) -> int:
+        return self.embed + self.blocks * (self.linear + self.attention) + self.head
+
+    def dense(self, tokens: int, inputs: int, outputs: int) -> int:
+        return self.t * tokens * inputs * outputs
+
+
+def expected(method: str, name: str) -> tuple[int, int]:
+    """Return forward and backward MACs of one clip of 8 frames."""
+    f = Formula(name, 8, prompts=50 if method.startswith("prompt") else 0)
+    d, n, t, bl = f.d, f.n, f.t, f.blocks
+    forward, block = f.plain, f.linear + 2 * f.attention  # the second: a frozen block's backward
+    if method == "linear_probe":
+        return forward, f.head
+    if method == "full":
+        inner = bl * (2 * f.linear + 2 * f.attention)
+        return forward, inner + f.embed + 2 * f.head
+    if method == "partial":  # its first norm trains too, so all of the last block flows
+        return forward, 2 * f.linear + 2 * f.attention + 2 * f.head
+    if method.startswith("prompt"):  # both reach down to the first block; prompts cost nothing
+        return forward, bl * block + 2 * f.head
+    if method.startswith("st_adapter"):
+        sites = 2 if method == "st_adapter_both" else 1
+        down = f.dense(f.patches, d, 384)
+        conv = f.dense(f.patches, 384, 3)
+        forward += bl * sites * (2 * down + conv)
+        backward = bl * block + bl * sites * 2 * (2 * down + conv) + 2 * f.head
+        if method == "st_adapter_mlp":  # nothing trains below the first adapter
+            backward -= f.linear // 3 + 2 * f.attention
+        return forward, backward - down  # the first adapter's input needs no gradient
+    if method.startswith("aim"):
+        adapters = 4 if method == "aim_four" else 3
+        each = f.dense(n, d, d // 4) * 2
+        temporal = f.dense(n, d, 4 * d) + 2 * n * t**2 * d
+        forward += bl * (adapters * each + temporal)
+        inner = block + temporal + 2 * n * t**2 * d + adapters * 2 * each
+        return forward, bl * inner + 2 * f.head
+    if method == "zeroi2v":
+        each = f.dense(n, d, d // 4) * 2
+        return forward + bl * 4 * each, bl * (block + 4 * 2 * each) + 2 * f.head
+    assert method == "full_divided"
+    temporal = f.dense(f.patches, d, 5 * d)
+    over_time = 2 * f.patches * t**2 * d
+    forward += bl * (temporal + over_time)
+    inner = 2 * f.linear + 2 * f.attention + 2 * temporal + 2 * over_time
+    return forward, bl * inner + f.embed + 2 * f.head
+
+
+@pytest.mark.parametrize("name", [B16, L14])
+@pytest.mark.parametrize("method", compose.names("methods"))
+def test_formulas(method: str, name: str) -> None:
+    model = build(name, method)
+    forward, backward = expected(method, name)
+    found = counts.macs(model, size=224)
+    assert found == pytest.approx(forward, rel=1e-3)
+    assert counts.training_macs(model, size=224) - found == pytest.approx(backward, rel=1e-3)
+
+
+def test_counting_leaves_the_model_alone() -> None:
+    torch.manual_seed(0)
+    vit = timm.create_model("test_vit", img_size=32, num_classes=0)
+    model = VideoViT(vit, frames=2, num_classes=3).train()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    counts.training_macs(model, size=32)
+    assert model.training
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    assert all(p.grad is None for p in model.parameters())
+
+
+def test_a_merged_model_costs_what_the_plain_one_does() -> None:
+    plain, merged = build(B16, "linear_probe"), build(B16, "zeroi2v").merge()
+    assert counts.macs(merged, size=224) == counts.macs(plain, size=224)
+    assert counts.parameters(merged) - counts.parameters(plain) == 8 * 768  # the embedding of time

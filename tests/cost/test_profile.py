@@ -1,0 +1,68 @@
+"""`profile` gives the papers' costs for every run of the protocol `paper`, without their data."""
+
+import json
+
+import pytest
+import yaml
+
+from benchmark.cli.parser import main
+from benchmark.recipes import compose
+from benchmark.results.published import PUBLISHED
+from datamodules.files import ROOT
+
+REFERENCE = ROOT / "tests" / "fixtures" / "reference" / "parameters.yaml"
+SHORT = {"vit_b16_clip": "B16", "vit_l14_clip": "L14"}
+WIDTH = {"vit_b16_clip": 768, "vit_l14_clip": 1024}
+CLASSES = {"kinetics400": 400, "ssv2": 174, "diving48": 48, "hmdb51": 51, "ucf101": 101}
+TIMED = ("aim", "zeroi2v")  # methods with an embedding of time, a vector per frame
+
+RUNS = sorted(
+    str(file.relative_to(compose.RECIPES / "protocols").with_suffix(""))
+    for file in (compose.RECIPES / "protocols" / "paper").glob("*/*/*.yaml")
+)
+
+
+def test_every_published_method_has_a_run():
+    rows = yaml.safe_load(PUBLISHED.read_text())
+    published = {f"paper/{row['data']}/{row['backbone']}/{row['method']}" for row in rows}
+    assert published == set(RUNS) and len(RUNS) == 14
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_a_paper_run_costs_what_its_paper_says(run, capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr("datamodules.files.RUNS", tmp_path)  # there is no data
+    assert main(["profile", "--json", run]) == 0
+    found = json.loads(capsys.readouterr().out)
+    _, data, backbone, name = run.split("/")
+    loaded = compose.load(run)
+    assert found["views"] == loaded.test.clips * loaded.test.crops == found["published"]["views"]
+    assert found["macs"] / 1e9 == pytest.approx(found["published"]["gmacs"], rel=3e-3)
+    counts = yaml.safe_load(REFERENCE.read_text())[name][f"{SHORT[backbone]}/400"]
+    trained, total = map(int, counts.split())  # with 8 frames and 400 classes
+    more = (CLASSES[data] - 400) * (WIDTH[backbone] + 1)
+    if loaded.method["name"] in TIMED:
+        more += (loaded.clip.frames - 8) * WIDTH[backbone]
+    assert (found["trained_parameters"], found["total_parameters_training"]) == (
+        trained + more,
+        total + more,
+    )
+
+
+def test_options_of_a_paper_run_are_those_of_its_method():
+    shifts = compose.load("paper/ssv2/vit_l14_clip/zeroi2v").method["shifts"]
+    assert list(shifts.items()) == [(-1, 2), (1, 2), (-2, 1), (2, 1), (-3, 1)]  # the order counts
+
+
+def test_classes_can_be_given(capsys):
+    assert main(["profile", "--json", "--classes", "7", RUNS[0]]) == 0
+    assert json.loads(capsys.readouterr().out)["head_parameters"] == 7 * 769
+
+
+def test_the_number_of_classes_is_looked_up_where_no_constant_says_it(
+    capsys, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("datamodules.files.RUNS", tmp_path)
+    small = ["data.train=10", "data.holdout=10", "data.test=10"]
+    run = "quick/digits_identity/vit_digits/linear_probe"
+    assert main(["profile", "--json", run, *small]) == 0
+    assert json.loads(capsys.readouterr().out)["head_parameters"] == 10 * 97

@@ -1,0 +1,276 @@
+"""The contract every method keeps, on every kind of backbone."""
+
+import copy
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+import torch.distributed as dist
+from omegaconf import OmegaConf
+from places import FIXTURES
+from tiny import BACKBONES, FRAMES, METHODS, SIZE, Build, construct
+from torch import Tensor
+from torch.nn import functional as F
+from torch.nn.parallel import DistributedDataParallel
+from torch.testing import assert_close
+
+from benchmark.cost import counts
+from benchmark.lookup import find, names
+from benchmark.models import backbone as backbones
+from benchmark.models import checkpoint
+from benchmark.models.video_vit import VideoViT
+from benchmark.recipes import compose
+from benchmark.training.optim import adamw
+
+REFERENCE = FIXTURES / "reference"
+
+BLIND_TO_ORDER = {"full", "linear_probe", "partial", "prompt_tuning", "prompt_tuning_shallow"}
+
+# Changes the features of the frozen model from the first step on: prompts are tokens more.
+NOT_IDENTITY_AT_START = {"prompt_tuning", "prompt_tuning_shallow"}
+
+# ST-Adapter before the last MLP: the class token no longer sees the patches it changes. The
+# authors' code has it, and their parameters count it; where patches are averaged it is reached.
+UNREACHED = {
+    "st_adapter_mlp": "vit.blocks.1.adapt.mlp",
+    "st_adapter_both": "vit.blocks.1.adapt.mlp",
+}
+
+
+def step(model: VideoViT, video: Tensor, steps: int = 3) -> None:
+    optimizer = adamw(model, lr=1e-2, head_lr=None, weight_decay=0.0, betas=(0.9, 0.999))
+    for _ in range(steps):
+        optimizer.zero_grad()
+        F.cross_entropy(model(video), torch.tensor([0, 1, 2])).backward()
+        optimizer.step()
+
+
+def wake(model: VideoViT) -> VideoViT:
+    """Move every trained parameter off its initial value, zeros above all."""
+    generator = torch.Generator().manual_seed(2)
+    with torch.no_grad():
+        for p in model.parameters():
+            if p.requires_grad:
+                p.add_(0.1 * torch.randn(p.shape, generator=generator))
+    return model
+
+
+def test_every_method_is_under_test() -> None:
+    assert {options["name"] for options in METHODS.values()} == set(names("benchmark.methods"))
+
+
+def test_starts_as_the_frozen_model(name: str, build: Build, video: Tensor) -> None:
+    still = video[:, :, :1].expand_as(video)  # on a clip that moves, methods average differently
+    same = torch.allclose(build(name).eval()(still), build("linear_probe").eval()(still), atol=1e-5)
+    assert same == (name not in NOT_IDENTITY_AT_START)
+
+
+def test_trains_what_it_claims_and_nothing_else(
+    name: str, backbone: str, build: Build, video: Tensor
+) -> None:
+    model = build(name)
+    unreached = UNREACHED.get(name, "-") if "class_token" not in BACKBONES[backbone] else "-"
+    before = copy.deepcopy(model.state_dict())
+    trained = set(checkpoint.trained(model))
+    with torch.no_grad():
+        model.eval()(video)  # validate first: caches must not outlive the mode they were made in
+    step(model.train(), video)
+    for key, now in model.state_dict().items():
+        moved = not torch.equal(now, before[key])
+        reached = not key.startswith(unreached)
+        assert moved == (key in trained and reached), f"{key} {'moved' if moved else 'did not'}"
+
+
+def test_clips_do_not_mix(name: str, build: Build, video: Tensor) -> None:
+    model = wake(build(name)).eval()
+    assert_close(model(video)[1:], model(video[1:]))
+
+
+def test_sees_time_or_not(name: str, build: Build, video: Tensor) -> None:
+    model = wake(build(name)).eval()
+    same = torch.allclose(model(video), model(video.flip(2)), atol=1e-5)
+    assert same == (name in BLIND_TO_ORDER)
+
+
+def test_eval_is_deterministic(name: str, build: Build, video: Tensor) -> None:
+    model = wake(build(name)).eval()
+    assert torch.equal(model(video), model(video))
+
+
+def test_frozen_modules_stay_in_eval_mode(name: str, build: Build) -> None:
+    model = build(name).eval().train()
+    for path, module in model.named_modules():
+        parameters = list(module.parameters())
+        if parameters and not any(p.requires_grad for p in parameters):
+            assert not module.training, path
+    assert model.head.training
+
+
+def test_checkpoint_round_trip(name: str, build: Build, video: Tensor) -> None:
+    model, again = wake(build(name)), build(name)
+    checkpoint.load_trained(again, checkpoint.trained(model))
+    assert torch.equal(again.eval()(video), model.eval()(video))
+
+
+def test_checkpoint_of_another_method_is_refused(build: Build) -> None:
+    with pytest.raises(ValueError, match="disagree"):
+        checkpoint.load_trained(build("aim"), checkpoint.trained(build("zeroi2v")))
+
+
+def test_checkpoint_of_another_shape_is_refused(build: Build) -> None:
+    with pytest.raises(ValueError, match="shape"):
+        checkpoint.load_trained(
+            build("st_adapter"), checkpoint.trained(build("st_adapter", width=6))
+        )
+
+
+TIMM = {
+    "B16": "vit_base_patch16_clip_quickgelu_224",
+    "L14": "vit_large_patch14_clip_quickgelu_224",
+}
+
+
+@pytest.mark.parametrize("size", TIMM)
+@pytest.mark.parametrize("classes", [400, 174])
+def test_parameter_count(name: str, size: str, classes: int) -> None:
+    """Every recipe trains, at full size and 8 frames, what `reference/parameters.yaml` says."""
+    options = dict(compose.read(f"methods/{name}")["method"])
+    with torch.device("meta"):
+        vit = timm.create_model(TIMM[size], num_classes=0)
+        model = VideoViT(vit, frames=8, num_classes=classes)
+        find("benchmark.methods", options.pop("name"))(model, **options)
+    known = OmegaConf.load(REFERENCE / "parameters.yaml")[name][f"{size}/{classes}"]
+    trained, total = (int(part) for part in known.split())
+    assert counts.parameters(model, trained=True) == trained
+    assert counts.parameters(model) == total
+
+
+MISTAKES: list[tuple[str, dict[str, object], str]] = [
+    ("st_adapter", {"sites": ("attention",)}, "sites has"),
+    ("st_adapter", {"kernel": (2, 1, 1)}, "kernel is"),
+    ("st_adapter", {"layers": 3}, "layers is 3"),
+    ("partial", {"blocks": 3}, "blocks is 3"),
+    ("full", {"temporal": "joint"}, "temporal is"),
+    ("aim", {"adapters": ("time",)}, "adapters has"),
+    ("aim", {"adapters": ("temporal_in",)}, "without temporal"),
+    ("zeroi2v", {"adapters": ("q",)}, "adapters has"),
+    ("zeroi2v", {"shifts": {-1: 9}}, "shifts asks"),
+]
+
+
+@pytest.mark.parametrize(("name", "options", "message"), MISTAKES)
+def test_a_wrong_option_is_named(
+    build: Build, name: str, options: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        build(name, **options)
+
+
+def test_deep_prompts_add_exactly_their_tokens(build: Build, video: Tensor) -> None:
+    seen: list[int] = []
+    model = build("prompt_tuning")
+    hook: Callable[..., None] = lambda module, inputs, output: seen.append(inputs[0].shape[1])  # noqa: E731
+    for block in model.vit.blocks:
+        block[1].register_forward_hook(hook)  # type: ignore[index, union-attr, operator]
+    features = model.vit.forward_features(video[:, :, 0])
+    plain = build("linear_probe").vit.forward_features(video[:, :, 0])
+    assert features.shape == plain.shape
+    assert seen == [plain.shape[1] + 3] * 2
+
+
+def test_works_in_bfloat16(name: str, build: Build, video: Tensor) -> None:
+    model = wake(build(name)).eval()
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = model(video)
+    assert_close(logits.float(), model(video), rtol=0.1, atol=0.1)
+    F.cross_entropy(logits.float(), torch.tensor([0, 1, 2])).backward()
+    grads = [p.grad for p in model.parameters() if p.requires_grad and p.grad is not None]
+    assert all(grad.isfinite().all() for grad in grads)
+
+
+def gradients(model: VideoViT, video: Tensor) -> dict[str, Tensor]:
+    model.zero_grad()
+    model(video).square().sum().backward()
+    return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+
+
+def test_gradient_checkpointing_changes_nothing(name: str, build: Build, video: Tensor) -> None:
+    model = wake(build(name)).eval()  # eval: the same draws of dropout with and without
+    plain, logits = gradients(model, video), model(video)
+    model.vit.set_grad_checkpointing(True)
+    assert_close(model(video), logits)
+    assert_close(gradients(model, video), plain)
+
+
+def test_noise_is_off_in_eval_and_on_in_training(build: Build, video: Tensor) -> None:
+    for name, noise in (("aim", {"drop_path": 0.9}), ("zeroi2v", {"dropout": 0.9})):
+        model = wake(build(name, **noise))
+        assert torch.equal(model.eval()(video), model(video))
+        assert not torch.equal(model.train()(video), model(video))
+
+
+@pytest.mark.slow
+def test_compiles_to_one_graph(name: str, build: Build, video: Tensor) -> None:
+    model = wake(build(name)).eval()
+    torch._dynamo.reset()
+    compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
+    assert_close(compiled(video), model(video))
+    compiled(video).sum().backward()
+
+
+@pytest.mark.slow
+def test_two_ranks_train_as_one_without_looking_for_unused_parameters(tmp_path: Path) -> None:
+    torch.multiprocessing.spawn(_train_as_one, args=(tmp_path / "store",), nprocs=2)
+
+
+def _train_as_one(rank: int, store: Path) -> None:
+    """Compare the gradients of two ranks, half a batch each, with those of the whole batch."""
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
+    video = torch.randn(4, 3, FRAMES, SIZE, SIZE, generator=torch.Generator().manual_seed(1))
+    for kind, name in itertools.product(BACKBONES, METHODS):
+        model = wake(construct(kind, name)).eval()
+        whole = gradients(model, video)
+        parallel = DistributedDataParallel(model)
+        for _ in range(2):  # of an unused parameter DDP complains in the second step
+            model.zero_grad()
+            parallel(video[2 * rank : 2 * rank + 2]).square().sum().backward()
+        for key, p in model.named_parameters():
+            if p.requires_grad:
+                assert p.grad is not None, (name, key)
+                assert_close(p.grad * 2, whole[key], rtol=1e-4, atol=1e-4)  # DDP averages
+    dist.destroy_process_group()
+
+
+@pytest.mark.parametrize("recipe_name", compose.names("backbones"))
+def test_every_backbone_recipe_takes_every_method(recipe_name: str) -> None:
+    """At full size, on the meta device: positions, registers, pooling and all."""
+    b = compose.load(f"quick/digits_motion/{recipe_name}/linear_probe").backbone
+    size = 32 if "digits" in recipe_name else 224
+    for name in METHODS:
+        with torch.device("meta"):
+            vit = backbones.build(b.name, size=size, options=b.options)
+            model = VideoViT(vit, frames=2, num_classes=7)
+            options = dict(METHODS[name])
+            find("benchmark.methods", str(options.pop("name")))(model, **options)
+            assert model(torch.empty(1, 3, 2, size, size)).shape == (1, 7), name
+
+
+@pytest.mark.parametrize("recipe_name", compose.names("backbones"))
+def test_every_backbone_recipe_brings_its_own_normalisation(recipe_name: str) -> None:
+    b = compose.load(f"quick/digits_motion/{recipe_name}/linear_probe").backbone
+    if b.weights == "timm":
+        known = timm.get_pretrained_cfg(b.name)
+        assert (tuple(b.mean), tuple(b.std)) == (known.mean, known.std)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # inductor's own imports
+def test_compiles_with_inductor() -> None:
+    model = wake(construct("class token", "zeroi2v")).eval()
+    video = torch.randn(2, 3, FRAMES, SIZE, SIZE)
+    torch._dynamo.reset()
+    assert_close(torch.compile(model, fullgraph=True)(video), model(video), rtol=1e-4, atol=1e-4)

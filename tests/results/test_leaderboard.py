@@ -1,0 +1,265 @@
+"""The board is a function of the records, and says what a reader must know to believe it."""
+
+import math
+import random
+import statistics
+import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
+
+import matplotlib
+import pytest
+
+from benchmark.results import leaderboard, plots, record
+from benchmark.results.leaderboard import PAGE, PICTURE, escape, plain, render
+from benchmark.results.record import Record
+from benchmark.results.statistics import summarize
+from benchmark.results.tables import order_blind_ceiling, tables
+
+METHODS = {  # top-1 and tunable parameters, as the prototype had them on digits
+    "st_adapter": (0.99, 47_000),
+    "full_divided": (0.9, 660_000),
+    "aim": (0.79, 60_000),
+    "zeroi2v": (0.64, 83_000),
+    "full": (0.31, 470_000),
+    "partial": (0.27, 112_000),
+    "prompt_tuning": (0.24, 4_700),
+    "linear_probe": (0.19, 776),
+}
+
+
+def made(
+    method="aim", seed=0, top1=0.5, tunable=1000, table="digits/digits_motion/vit_digits", **more
+):
+    environment = {"commit": "c" * 40, "dirty": False, "device": "a laptop"}
+    data = {"order_blind_ceiling": None, "splits": {"test": {"sha256": "x"}}}
+    cost = {
+        "trained_parameters": tunable,
+        "total_parameters": 474_000,
+        "macs_per_view": 60_000_000,
+        "views": 3,
+        "merged": False,
+        "train_seconds": 40,
+    }
+    return Record(
+        name=f"{table}/{method}/seed{seed}",
+        recipe={"seed": seed, "optim": {"lr": more.pop("lr", 0.1)}},
+        metrics={"top1": top1, "split": more.pop("split", "test")},
+        cost={**cost, **more.pop("cost", {})},
+        data={**data, **more.pop("data", {})},
+        environment={**environment, **more.pop("environment", {})},
+        train=more,
+    )
+
+
+@pytest.fixture
+def drawn():
+    """Ask for real pictures."""
+
+
+@pytest.fixture(autouse=True)
+def undrawn(request, monkeypatch):
+    """Leave out the pictures where nobody looks at them: they take longer than all the rest."""
+    if "drawn" not in request.fixturenames:
+        monkeypatch.setattr(plots, "draw", lambda found: "<svg/>")
+
+
+@pytest.fixture
+def board():
+    chance = random.Random(0)
+    return [
+        made(method, seed, min(1.0, top1 + chance.gauss(0, 0.01)), tunable)
+        for method, (top1, tunable) in METHODS.items()
+        for seed in range(3)
+    ]
+
+
+def rows(page):
+    """Return the cells of a page's tables, without headers."""
+    lines = [line for line in page.splitlines() if line.startswith("| `")]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+
+
+def test_the_same_records_give_the_same_bytes_in_any_order(board, drawn):
+    first = render(board)
+    assert set(first) == {PAGE, PICTURE}
+    random.Random(1).shuffle(board)
+    again = render(board)
+    assert again == first and "<svg" in again[PICTURE]
+
+
+def test_a_row_holds_what_its_seeds_say_together(board):
+    found = {row[0].strip("`"): row for row in rows(render(board)[PAGE])}
+    assert found.keys() == METHODS.keys()
+    for method, (_, tunable) in METHODS.items():
+        values = [100 * run.metrics["top1"] for run in board if f"/{method}/" in run.name]
+        _, top1, seeds, parameters, total, flops, time = found[method]
+        mean, spread = statistics.mean(values), statistics.stdev(values)
+        assert top1 == f"{mean:.1f} ± {spread:.1f}" and seeds == "3"
+        assert parameters == f"{tunable / 1e3:.1f} k" and total == "474.0 k"
+        assert flops == "0.0600 × 3" and time == "40 s"
+
+
+def test_the_best_comes_first_and_of_equals_the_one_that_trains_less():
+    page = render(
+        [made("a", top1=0.5, tunable=9), made("b", top1=0.5, tunable=3), made("c", top1=0.7)]
+    )
+    assert [row[0] for row in rows(page[PAGE])] == ["`c`", "`b`", "`a`"]
+
+
+def test_one_seed_has_no_spread_and_ranks_nothing(board):
+    assert "±" not in "".join(map(str, rows(render([made()])[PAGE])))
+    assert "One seed ranks nothing" in render([made()])[PAGE]
+    assert "One seed ranks nothing" not in render(board)[PAGE]
+
+
+def test_protocol_data_and_backbone_have_tables_of_their_own():
+    names = [
+        "digits/digits_motion/vit_digits",
+        "digits/digits_identity/vit_digits",
+        "fair/ssv2/vit_b16_clip",
+    ]
+    page = render([made(table=name) for name in names])[PAGE]
+    headings = [line for line in page.splitlines() if line.startswith("## ")]
+    assert len(headings) == 3 and len(rows(page)) == 3
+    assert r"## fair · ssv2 · vit\_b16\_clip" in headings
+
+
+def test_big_numbers_are_written_as_papers_do():
+    cost = {"total_parameters": 93_217_168, "macs_per_view": 151_800_000_000, "train_seconds": 4000}
+    (row,) = rows(render([made(tunable=7_202_000, cost=cost)])[PAGE])
+    assert row[3:] == ["7.20 M", "93.22 M", "151.8 × 3", "1:06 h"]
+
+
+def test_what_is_merged_says_so():
+    (row,) = rows(render([made(cost={"merged": True})])[PAGE])
+    assert row[5] == "0.0600 × 3 merged"
+
+
+def test_a_ceiling_for_order_blind_models_is_explained_and_drawn(board, drawn):
+    ceiling = [replace(run, data={**run.data, "order_blind_ceiling": 0.5}) for run in board]
+    with_, without = render(ceiling), render(board)
+    assert "**50 %**" in with_[PAGE] and "reversed" in with_[PAGE]
+    assert "reversed" not in without[PAGE]
+    assert "stroke-dasharray" in with_[PICTURE] and "stroke-dasharray" not in without[PICTURE]
+    assert order_blind_ceiling(tables(ceiling)["digits/digits_motion/vit_digits"]) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("other", "note"),
+    [
+        ({"environment": {"dirty": True}}, "† The code had changes"),
+        ({"lr": 0.2}, "‡ The recipe changed between the seeds"),
+        (
+            {"environment": {"commit": "d" * 40}},
+            "come from 2 states of the code: `cccccccccc` (1 run)",
+        ),
+        ({"data": {"splits": {"test": {"sha256": "y"}}}}, "tested on 2 lists of videos"),
+        ({"environment": {"device": "a cluster"}}, "Trained on a cluster; a laptop."),
+    ],
+)
+def test_what_makes_records_differ_is_noted(other, note):
+    assert note in render([made(seed=0), made(seed=1, **other)])[PAGE]
+    assert note not in render([made(seed=0), made(seed=1)])[PAGE]
+
+
+def test_marks_stand_at_the_row_they_are_about():
+    page = render(
+        [made("a", environment={"dirty": True}), made("b"), made("c"), made("c", 1, lr=1)]
+    )[PAGE]
+    assert sorted(row[0] for row in rows(page)) == ["`a`†", "`b`", "`c`‡"]
+
+
+def test_a_record_that_does_not_say_it_is_clean_is_not():
+    page = render([replace(made(), environment={})])[PAGE]
+    assert "†" in page and "unknown" in page
+
+
+def test_tuning_runs_are_left_out_and_counted():
+    page = render([made("a"), made("b", split="holdout")])[PAGE]
+    assert len(rows(page)) == 1 and "Left out: 1 run scored on held-out" in page
+
+
+def test_no_records_give_a_page_that_says_what_to_do():
+    files = render([])
+    assert set(files) == {PAGE} and "make sweep" in files[PAGE]
+
+
+def test_names_and_devices_from_outside_stay_text(drawn):
+    method = "a|b`<script>alert(1)$x$"
+    device = "<img src=x> | *bold* [link](http://x)\n# heading"
+    page, drawing = render([made(method, environment={"device": device})]).values()
+    (row,) = rows(page)
+    assert len(row) == 7 and row[0].startswith("`a\\|b'") and row[0].endswith("`")
+    assert "<img" not in page and "\n# heading" not in page and r"\[link\](" in page
+    assert r"\*bold\*" in page
+    assert "<script" not in drawing
+    ElementTree.fromstring(drawing)
+
+
+def test_escaped_text_holds_nothing_that_markdown_reads():
+    assert escape("a_b") == r"a\_b"
+    assert escape("<b>&") == "&lt;b&gt;&amp;"
+    assert escape("1\n2\t3") == "1 2 3"
+
+
+def test_costs_that_were_not_measured_are_left_open():
+    nothing = {"total_parameters": None, "macs_per_view": None, "train_seconds": None}
+    (row,) = rows(render([made(cost=nothing)])[PAGE])
+    assert row[4:] == ["-", "-", "-"]
+
+
+def test_a_terminal_gets_aligned_columns(board):
+    lines = plain(board).splitlines()
+    assert lines[0] == "digits/digits_motion/vit_digits" and len(lines) == 2 + len(METHODS)
+    assert len({len(line) for line in lines[1:]}) == 1
+    assert lines[2].startswith("st_adapter ")
+
+
+def test_the_sample_standard_deviation_is_over_n_minus_1():
+    assert summarize([0.0, 2.0]).sd == pytest.approx(math.sqrt(2))
+    assert summarize([3.0]).sd is None and summarize([3.0]).mean == 3.0
+    for bad in ([], [float("nan")]):
+        with pytest.raises(ValueError, match="nothing to summarize"):
+            summarize(bad)
+
+
+def boxes(figure):
+    """Return, per panel, what its methods' names cover, and where its points are, in pixels."""
+    for panel in figure.axes:
+        names = [text for text in panel.texts if text.get_text() in METHODS]
+        places = [text.get_window_extent() for text in names]
+        yield panel, dict(zip([text.get_text() for text in names], places, strict=True))
+
+
+@pytest.mark.parametrize("squeeze", [1.0, 0.2])  # the latter: all methods within 20 points
+def test_labels_cover_neither_each_other_nor_the_points(board, squeeze):
+    records = [
+        replace(run, metrics={**run.metrics, "top1": 0.5 + squeeze * (run.metrics["top1"] - 0.5)})
+        for run in board
+    ]
+    with matplotlib.rc_context(plots.STYLE):
+        figure = plots._figure(tables(records))
+    ((panel, labels),) = boxes(figure)
+    assert labels.keys() == METHODS.keys()
+    inside = panel.get_window_extent()
+    (table,) = tables(records).values()
+    for row in table:
+        x, y = panel.transData.transform(plots._point(row))
+        assert inside.contains(x, y)
+        assert not [name for name, box in labels.items() if box.contains(x, y)]
+    for name, box in labels.items():
+        assert inside.contains(box.x0, box.y0) and inside.contains(box.x1, box.y1)
+        assert not [other for other in labels if other != name and labels[other].overlaps(box)]
+
+
+def test_a_board_that_cannot_be_drawn_leaves_the_old_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(record, "RESULTS", tmp_path)
+    made().write()
+    leaderboard.write()
+    before = (tmp_path / PAGE).read_text()
+    made("full").write()
+    monkeypatch.setattr(plots, "draw", lambda found: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        leaderboard.write()
+    assert (tmp_path / PAGE).read_text() == before
+    assert not list(tmp_path.glob(".*"))

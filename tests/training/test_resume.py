@@ -1,0 +1,218 @@
+"""A run that is killed, stopped or starved goes on, and ends as if nothing had happened."""
+
+import errno
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from benchmark.runs import progress
+from benchmark.runs.process import EXIT_PREEMPTED
+from benchmark.training.checkpointing import AtomicCheckpointIO
+
+NAME = "quick/digits_motion/vit_digits/aim/seed3"
+SMALL = (
+    *("data.train=64", "data.holdout=16", "data.test=24", "train.batch=4", "train.epochs=4"),
+    *("workers=2", "wandb.enabled=false", "trainer.accelerator=cpu"),
+)
+KILLS = 11
+Process = subprocess.Popen[str]
+
+
+def start(folder: Path, *overrides: str, **environment: str) -> Process:
+    env = {**os.environ, "RUNS": str(folder / "runs"), "RESULTS": str(folder / "results")}
+    command = [sys.executable, "-m", "benchmark.run", NAME, *SMALL, *overrides]
+    return subprocess.Popen(
+        command, env=env | environment, text=True, stderr=subprocess.PIPE, start_new_session=True
+    )
+
+
+def finish(process: Process) -> str:
+    _, stderr = process.communicate(timeout=300)
+    assert process.returncode == 0, stderr
+    return stderr
+
+
+def record(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    (file,) = (folder / "results").rglob("seed3.json")
+    with np.load(file.with_suffix(".npz")) as arrays:
+        return json.loads(file.read_text()), dict(arrays)
+
+
+def place(folder: Path) -> Path:
+    """Return where the run works."""
+    return next((folder / "runs").glob("scratch/*/*/*/*/seed3"), folder / "runs")
+
+
+def stage(folder: Path, since: float) -> str:
+    """Return the stage of the run, empty before its first line since then."""
+    line = progress.last(place(folder))
+    return str(line["stage"]) if line and line["time"] > since else ""
+
+
+def training(folder: Path, since: float) -> bool:
+    return stage(folder, since) == "fit"
+
+
+def wait(process: Process, condition: Callable[[], bool]) -> None:
+    """Wait until the condition holds or the process has ended."""
+    deadline = time.monotonic() + 120
+    while process.poll() is None and not condition():
+        if time.monotonic() > deadline:
+            os.killpg(process.pid, signal.SIGKILL)
+            pytest.fail(f"nothing happened for two minutes: {process.communicate()[1]}")
+        time.sleep(0.005)
+
+
+def assert_same(one: Path, other: Path) -> None:
+    (straight, scores), (resumed, again) = record(one), record(other)
+    assert resumed["metrics"] == straight["metrics"]
+    assert resumed["train"]["curve"] == straight["train"]["curve"]
+    assert resumed["train"]["steps"] == straight["train"]["steps"]
+    assert scores.keys() == again.keys()
+    for name, array in scores.items():
+        assert np.array_equal(array, again[name]), name
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("whole")
+    finish(start(folder))
+    return folder
+
+
+@pytest.mark.slow
+def test_a_run_killed_a_dozen_times_ends_as_if_nothing_had_happened(
+    whole: Path, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    chance = random.Random(0)
+    steps = []
+    for kill in range(KILLS):
+        since = time.time()
+        process = start(tmp_path, "save.steps=1")
+        if kill % 4:  # in training; else anywhere from the first import on
+            wait(process, partial(training, tmp_path, since))
+            time.sleep(chance.uniform(0, 0.6))
+        else:
+            time.sleep(chance.uniform(1, 6))
+        if process.poll() is not None:  # it was quicker
+            break
+        os.kill(process.pid, signal.SIGKILL) if kill % 2 else os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        line = progress.last(place(tmp_path)) or {}
+        steps.append(line.get("step", line.get("stage", "nothing")))
+    finish(start(tmp_path, "save.steps=1"))
+    record_property("killed and resumed", f"at steps {steps} of 64")
+    assert record(tmp_path)[0]["train"]["resumed"] >= 5
+    assert len(steps) >= 10
+    assert_same(whole, tmp_path)
+
+
+@pytest.mark.slow
+def test_sigterm_saves_and_stops(whole: Path, tmp_path: Path) -> None:
+    since = time.time()
+    process = start(tmp_path, "save.minutes=null")
+    wait(process, partial(training, tmp_path, since))
+    time.sleep(0.3)
+    process.terminate()
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == EXIT_PREEMPTED
+    assert "goes on from here" in stderr.splitlines()[-1]
+    assert stage(tmp_path, since) == "preempted"
+    saved = torch.load(place(tmp_path) / "last.ckpt", weights_only=True)
+    assert saved["global_step"] % 16 > 0  # in the middle of an epoch
+    finish(start(tmp_path))
+    assert record(tmp_path)[0]["train"]["resumed"] == 1
+    assert_same(whole, tmp_path)
+
+
+@pytest.mark.slow
+def test_a_tuning_run_resumes_with_its_validation(tmp_path: Path) -> None:
+    straight, killed = tmp_path / "straight", tmp_path / "killed"
+    finish(start(straight, "train.holdout=0.1"))
+    since = time.time()
+    process = start(killed, "train.holdout=0.1", "save.steps=5")
+    wait(
+        process,
+        lambda: training(killed, since) and progress.last(place(killed)).get("step", 0) >= 24,
+    )
+    process.kill()
+    process.communicate()
+    finish(start(killed, "train.holdout=0.1", "save.steps=5"))
+    assert "val_top1" in record(killed)[0]["train"]["curve"][-1]
+    assert_same(straight, killed)
+
+
+@pytest.mark.slow
+def test_two_devices_resume_in_the_middle_of_an_epoch(tmp_path: Path) -> None:
+    straight, stopped = tmp_path / "straight", tmp_path / "stopped"
+    finish(start(straight, "trainer.devices=2", "workers=1"))
+    since = time.time()
+    process = start(stopped, "trainer.devices=2", "workers=1")
+    wait(process, partial(training, stopped, since))
+    time.sleep(0.2)
+    process.terminate()  # only the first rank
+    process.communicate(timeout=60)
+    assert process.returncode == EXIT_PREEMPTED
+    finish(start(stopped, "trainer.devices=2", "workers=1"))
+    assert_same(straight, stopped)
+
+
+@pytest.mark.slow
+def test_an_infinite_loss_ends_the_run_in_one_line_and_is_not_saved(tmp_path: Path) -> None:
+    process = start(tmp_path, "optim.lr=1e30", "optim.warmup=0", "save.steps=1")
+    _, stderr = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "Traceback" not in stderr and "try a lower optim.lr" in stderr.splitlines()[-1]
+    for file in place(tmp_path).glob("*.ckpt"):
+        state = torch.load(file, weights_only=True)["state_dict"]
+        assert all(tensor.isfinite().all() for tensor in state.values())
+
+
+@pytest.mark.slow
+def test_a_dead_worker_ends_the_run_in_one_line(tmp_path: Path) -> None:
+    since = time.time()
+    process = start(tmp_path, "train.epochs=200")
+    wait(process, partial(training, tmp_path, since))
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    os.kill(int(children[-1]), signal.SIGKILL)
+    _, stderr = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "Traceback" not in stderr and "DataLoader worker" in stderr
+    assert "start again to go on" in stderr.splitlines()[-1]
+
+
+@pytest.mark.slow
+def test_a_run_that_could_not_write_its_record_does_not_begin(tmp_path: Path) -> None:
+    (tmp_path / "results").write_text("a file where the folder should be")
+    process = start(tmp_path)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert len(stderr.splitlines()) == 1 and "no record could be written" in stderr
+
+
+def test_a_checkpoint_is_replaced_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "last.ckpt"
+    AtomicCheckpointIO().save_checkpoint({"step": 1}, file)
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        AtomicCheckpointIO().save_checkpoint({"step": 2}, file)
+    assert torch.load(file, weights_only=True) == {"step": 1}
+    assert list(tmp_path.iterdir()) == [file]
