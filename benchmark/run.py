@@ -10,7 +10,7 @@ import sys
 import tempfile
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -24,7 +24,7 @@ from benchmark.runs.process import EXIT_PREEMPTED
 from benchmark.training.checkpointing import Preempted
 from benchmark.training.train import train
 from datamodules import files
-from datamodules.decoding.video import DecodeError
+from datamodules.decoding.video import DecodeError, ReadError
 
 NOISE = (  # what Lightning says in vain here
     "The `srun` command is available",  # a run outside of Slurm is meant to be
@@ -44,21 +44,38 @@ def _quiet() -> None:
 
 def _reason(error: BaseException) -> str:
     """Return in one line why a run ended, empty where only a traceback can tell."""
+    if worker := next(filter(_is_dead_worker, _chain(error)), None):
+        return f"{str(worker).strip()}; what was saved before is kept, start again to go on"
     said = str(error).strip().splitlines() or [""]
     match error:
         case UserError() | FloatingPointError() | Preempted():
             return said[0]
         case DecodeError():  # of a loader worker, whose traceback stands before it
-            return said[-1].removeprefix(f"{DecodeError.__module__}.DecodeError: ")
+            return said[-1].removeprefix(f"{DecodeError.__module__}.{type(error).__name__}: ")
+        case ReadError():
+            line = said[-1].removeprefix(f"{ReadError.__module__}.ReadError: ")
+            return f"{line}; what was saved before is kept, start again to go on"
         case torch.OutOfMemoryError():
             return "out of memory on the device; give max_batch_per_device=N, the clips that fit"
         case OSError(errno=errno.ENOSPC | errno.EDQUOT | errno.EROFS | errno.EACCES):
             file = f"{error.filename}: " if error.filename else ""
             return f"{file}{error.strerror}; what was saved before is kept, start again to go on"
-        case RuntimeError() if "DataLoader worker" in said[0] and len(said) == 1:
-            return f"{said[0]}; what was saved before is kept, start again to go on"
         case _:
             return ""
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error, what was being handled when it came, and so on."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _is_dead_worker(error: BaseException) -> bool:
+    """Return whether torch says that a loader worker died: anywhere, even where others catch it."""
+    said = str(error).strip()
+    dead = said.startswith("DataLoader worker") and "\n" not in said
+    return isinstance(error, RuntimeError) and dead
 
 
 def _demand_writable(folder: Path) -> None:
@@ -112,4 +129,4 @@ def _ended(error: BaseException, folder: Path, first: bool) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    process.leave(main(sys.argv[1:]))

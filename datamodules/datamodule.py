@@ -33,6 +33,9 @@ from datamodules.transforms.random_erasing import erase
 MIX = 2  # what random numbers are for: no two uses may share them; 0 and 1 are samples and order
 
 
+OUTLIVING = 90  # seconds a loader worker serves on after a SIGTERM, for the run to save
+
+
 class VideoDataModule(LightningDataModule):
     """Train on one random clip of every video, test on all views of every video.
 
@@ -245,7 +248,7 @@ class VideoDataModule(LightningDataModule):
             sampler=sampler,
             generator=torch.Generator(),  # starting a loader draws a number: not from the model's
             num_workers=self._workers,
-            worker_init_fn=_ignore_sigterm,
+            worker_init_fn=_outlive_sigterm,
             persistent_workers=self._workers > 0,
             pin_memory=torch.cuda.is_available(),
         )
@@ -266,9 +269,12 @@ def _fork_server() -> ForkServerContext:
     return context
 
 
-def _ignore_sigterm(worker: int) -> None:
-    """Leave SIGTERM, which Slurm sends to every process, to the run: it needs workers to save."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+def _outlive_sigterm(worker: int) -> None:
+    """Leave SIGTERM, which Slurm sends to every process, to the run: it needs workers to save.
+
+    They end some time after it: a process that exits sends it to those it has left, and waits.
+    """
+    signal.signal(signal.SIGTERM, lambda number, frame: signal.alarm(OUTLIVING))
 
 
 def _sampling(key: str, name: str, *, test_clips: int = 0, **options: Any) -> Any:

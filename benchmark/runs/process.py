@@ -5,22 +5,25 @@ own affair. It dies with whoever started it, and its output goes to `RUNS/<name>
 """
 
 import ctypes
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
 from benchmark.runs import progress
 from benchmark.runs.folder import LOG
 
 PR_SET_PDEATHSIG = 1  # of Linux's prctl: the signal a process gets when its parent dies
 LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None  # found here, before any fork
+FAREWELL = 5.0  # seconds a process may take to exit
 GRACE = 10.0  # seconds between asking a run to stop and making it end
 POLL = 0.2  # seconds between two looks at a process
 EXIT_PREEMPTED = os.EX_TEMPFAIL  # exit code of a run that was asked to stop and has saved
@@ -175,6 +178,22 @@ def interruptible() -> Iterator[None]:
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
+
+
+def leave(code: int) -> NoReturn:
+    """Exit with `code` and take along what this process started, within `FAREWELL` seconds.
+
+    Whatever it had to say it has said. A loader worker may still be at work, where the error came
+    while its loader was being made: Python would send it a SIGTERM, which workers ignore so that a
+    run can save, and wait for it for ever.
+    """
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's handler raises when a worker is killed
+    for child in multiprocessing.active_children():
+        child.kill()
+    last = threading.Timer(FAREWELL, os._exit, [code])  # if anything else is waited for
+    last.daemon = True
+    last.start()
+    sys.exit(code)
 
 
 def die_with_parent(parent: int | None = None) -> None:

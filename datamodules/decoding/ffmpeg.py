@@ -24,6 +24,7 @@ from av.video.stream import VideoStream
 
 from datamodules.decoding.video import DecodeError, Picture
 
+ABSENT = (FileNotFoundError, NotADirectoryError)  # no such file: a list is wrong, not the disk
 PIXELS = 2**26  # of a frame at most: twice 8K. A broken header may claim anything
 # What FFmpeg makes of text, and lists that make it open other files
 NO_VIDEOS = {"tty", "bin", "xbin", "adf", "idf", "hls", "dash", "concat", "sdp", "imf"}
@@ -31,12 +32,32 @@ NO_VIDEOS = {"tty", "bin", "xbin", "adf", "idf", "hls", "dash", "concat", "sdp",
 
 @contextmanager
 def errors_of(file: str) -> Iterator[None]:
-    """Turn what goes wrong inside into a DecodeError that names the file."""
+    """Turn what goes wrong inside into a DecodeError that names the file.
+
+    What the machine refuses stays what it is: a lack of memory, and an OSError that is not FFmpeg's
+    (whose decoders return any number) and does not say that there is no such file.
+    """
     try:
         yield
     except (av.FFmpegError, OSError, ValueError, MemoryError) as error:
+        if isinstance(error, MemoryError) and _lacks_memory():
+            raise
+        if isinstance(error, OSError) and not isinstance(error, (av.FFmpegError, *ABSENT)):
+            raise
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise DecodeError(f"{file}: {' '.join(reason.split())}") from error
+
+
+def _lacks_memory() -> bool:
+    """Return whether there is no memory for the largest frame that is let in, as RGB.
+
+    Where there is, and FFmpeg still says that there is none, a broken file asks for the impossible.
+    """
+    try:
+        bytearray(3 * PIXELS)
+    except MemoryError:
+        return True
+    return False
 
 
 def open_file(file: str) -> InputContainer:
@@ -44,12 +65,14 @@ def open_file(file: str) -> InputContainer:
 
     Raises:
         DecodeError: It is no regular file (a pipe would block for ever), or holds none.
+        OSError: It is there, and cannot be opened.
     """
     with errors_of(file):
         mode = os.stat(file).st_mode
         if not stat.S_ISREG(mode):
             kind = "a directory" if stat.S_ISDIR(mode) else "no regular file"
             raise DecodeError(f"{file}: Is {kind}")
+        os.close(os.open(file, os.O_RDONLY))  # says why not, as FFmpeg's own error would not
         # "file:" because "10:30.mp4" is no protocol; a picture's "%d" is no pattern
         options = {"max_pixels": str(PIXELS), "pattern_type": "none"}
         container = av.open(f"file:{file}", metadata_errors="ignore", options=options)

@@ -1,4 +1,4 @@
-"""TODO datamodules.decoding.frame_folder."""
+"""A folder of pictures, one per frame, as a video."""
 
 import os
 import re
@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from datamodules.decoding.ffmpeg import errors_of, open_file, picture, video_stream
+from datamodules.decoding.ffmpeg import ABSENT, errors_of, open_file, picture, video_stream
 from datamodules.decoding.video import DecodeError, Picture, RandomAccessVideo
 
 NUMBERED = re.compile(r"(.*?)(\d+)\.(?:jpe?g|png)", re.IGNORECASE)  # img_00001.jpg
@@ -29,7 +29,7 @@ class FrameFolder(RandomAccessVideo):
         self.file, self._rate = str(folder), rate
         try:
             names = os.listdir(folder)
-        except OSError as error:
+        except ABSENT as error:
             raise DecodeError(f"{folder}: {error.strerror}") from error
         series: dict[str, dict[int, str]] = {}  # prefix -> number -> name
         for name in names:

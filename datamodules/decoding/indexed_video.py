@@ -26,8 +26,7 @@ from av.video.stream import VideoStream
 
 from datamodules.decoding import packet_index as _index
 from datamodules.decoding.ffmpeg import display_matrix, errors_of, open_file, picture, video_stream
-from datamodules.decoding.video import DecodeError as DecodeError  # for those who open videos
-from datamodules.decoding.video import Picture, RandomAccessVideo
+from datamodules.decoding.video import DecodeError, Picture, RandomAccessVideo
 
 SKIPPING = {"h264", "hevc"}  # decoders that can be told to skip one frame and not the next
 DELAY = 17  # packets after which a frame has come out, at most
@@ -248,5 +247,7 @@ def _outcome(context: VideoCodecContext, packet: "Packet[VideoStream] | None") -
     """Return the frames that come out of the decoder, or None in their place."""
     try:
         return context.decode(packet)
+    except av.MemoryError:  # says nothing of the packet
+        raise
     except av.FFmpegError:
         return [None]

@@ -14,7 +14,23 @@ Picture = NDArray[np.uint8]  # (H, W, C)
 
 
 class DecodeError(Exception):
-    """A video cannot be read; the message is one line that names the file and the reason."""
+    """A video is broken, or not there; the message is one line that names the file and the reason.
+
+    Attributes:
+        known: Whether that was found before, and the file not touched.
+    """
+
+    known = False
+
+
+class KnownBroken(DecodeError):
+    """A video was found to be broken before."""
+
+    known = True
+
+
+class ReadError(Exception):
+    """The machine does not deliver a video, whatever the video is; the message is one line."""
 
 
 class RandomAccessVideo(Video):  # type: ignore[misc]  # pytorchvideo has no types

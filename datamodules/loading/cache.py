@@ -8,6 +8,7 @@ the list, the files' sizes and times of change, and the decoder: what changes is
 import hashlib
 import os
 import shutil
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from datamodules import files
 from datamodules.dataset_info import Split
+from datamodules.decoding.reading import read_video
 from datamodules.decoding.video import DecodeError, Open, Picture, RandomAccessVideo
 from datamodules.errors import UserError
 from datamodules.files import exclusive, file_state
@@ -136,8 +138,7 @@ def _refuse_if_large(split: Split, name: str, open_video: Open, place: Path) -> 
     sizes = []
     for index in np.linspace(0, len(split) - 1, min(TRIED, len(split))).astype(int).tolist():
         try:
-            with open_video(index) as video:
-                sizes.append(len(video) * video.frames([0]).nbytes)
+            sizes.append(read_video(split.path(index), partial(open_video, index), _bytes))
         except DecodeError:
             continue
     needed = float(np.mean(sizes)) * len(split) if sizes else 0.0
@@ -147,6 +148,18 @@ def _refuse_if_large(split: Split, name: str, open_video: Open, place: Path) -> 
             f"cache=true needs about {needed / 1e9:,.0f} GB for the {len(split):,} videos of "
             f"{name}, more than half of the {free / 1e9:,.0f} GB free in {place.parent}"
         )
+
+
+def _bytes(video: RandomAccessVideo) -> int:
+    """Return how many bytes the frames of a video take."""
+    return len(video) * video.frames([0]).nbytes
+
+
+def _everything(
+    video: RandomAccessVideo,
+) -> tuple[NDArray[np.uint8], NDArray[np.float64], float]:
+    """Return all frames of a video (T, H, W, C), when each is shown, and its duration."""
+    return video.frames(range(len(video))), video.times, video.duration
 
 
 def _build(split: Split, name: str, open_video: Open, place: Path) -> None:
@@ -163,10 +176,10 @@ def _build(split: Split, name: str, open_video: Open, place: Path) -> None:
         ):
             for index in range(len(split)):
                 try:
-                    with open_video(index) as video:
-                        frames = video.frames(range(len(video)))
-                        durations[index] = video.duration
-                        times.append(video.times)
+                    frames, moments, durations[index] = read_video(
+                        split.path(index), partial(open_video, index), _everything
+                    )
+                    times.append(moments)
                 except DecodeError:
                     told.advance(broken=True)
                     continue

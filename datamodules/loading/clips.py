@@ -1,6 +1,7 @@
 """A sample: one random clip of a video to train on, or all its views to test on."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from datamodules.dataset_info import Split
-from datamodules.decoding.video import DecodeError, Open
+from datamodules.decoding.reading import read_video
+from datamodules.decoding.video import DecodeError, Open, RandomAccessVideo
 from datamodules.loading.clip_sampling import Frames
 from datamodules.loading.samplers import Key
 from datamodules.transforms.augmentation import Augmentation
@@ -64,8 +66,7 @@ class TrainingClips(Dataset[Item]):
         index = asked
         for attempt in range(ATTEMPTS):
             try:
-                with self.open(index) as video:
-                    frames = video.frames(self.choose(video.times, clips=1, rng=rng)[0])
+                frames = self._frames(index, rng)
             except DecodeError:
                 if attempt == ATTEMPTS - 1:
                     raise
@@ -83,6 +84,16 @@ class TrainingClips(Dataset[Item]):
             "erase": draw_box(rng, self.size, self.erasing),
             "noise": int(rng.integers(2**62)),
         }
+
+    def _frames(self, index: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+        """Return the frames of a random clip (T, H, W, C)."""
+        begin = rng.bit_generator.state
+
+        def take(video: RandomAccessVideo) -> NDArray[np.uint8]:
+            rng.bit_generator.state = begin  # a second try is to be the first one
+            return video.frames(self.choose(video.times, clips=1, rng=rng)[0])
+
+        return read_video(self.split.path(index), partial(self.open, index), take)
 
 
 class AllViews(Dataset[Item]):
@@ -136,13 +147,14 @@ class AllViews(Dataset[Item]):
 
     def _views(self, index: int) -> Tensor:
         """Return the views of a video, uint8 (V, C, T, H, W)."""
-        with self.open(index) as video:
+
+        def take(video: RandomAccessVideo) -> NDArray[np.uint8]:
             numbers = self.choose(video.times, clips=self.clips, rng=None)  # (clips, T)
-            frames = _tensor(video.frames(numbers.reshape(-1)))
+            return video.frames(numbers.reshape(-1))
+
+        frames = _tensor(read_video(self.split.path(index), partial(self.open, index), take))
         frames = short_side(frames, self.short_side, self.interpolation)
-        views = torch.stack(
-            square_crops(frames, self.size, self.crops)
-        )  # (crops, clips T, C, H, W)
+        views = torch.stack(square_crops(frames, self.size, self.crops))  # (s, clips T, C, H, W)
         return rearrange(views, "s (v t) c h w -> (v s) c t h w", v=self.clips)
 
 

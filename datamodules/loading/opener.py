@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from datamodules.dataset_info import Split
 from datamodules.decoding.open import open_video
 from datamodules.decoding.segment import Segment
-from datamodules.decoding.video import DecodeError, Open, RandomAccessVideo
+from datamodules.decoding.video import KnownBroken, Open, RandomAccessVideo
 from datamodules.loading.cache import cached
 
 
@@ -33,7 +33,7 @@ def _open(
 ) -> RandomAccessVideo:
     path = split.path(index)
     if broken is not None and broken[index]:
-        raise DecodeError(f"{path}: broken, as its audit found")
+        raise KnownBroken(f"{path}: broken, as its audit found")
     video = open_video(path, decoder)
     segment = split.segment(index)
     return video if segment is None else Segment(video, *segment)

@@ -21,6 +21,8 @@ from datamodules import files
 from datamodules.dataset_info import DatasetInfo, Split
 from datamodules.decoding.ffmpeg import open_file, video_stream
 from datamodules.decoding.open import open_video
+from datamodules.decoding.reading import read_video
+from datamodules.decoding.video import RandomAccessVideo
 from datamodules.preparation.resumable import Row, for_each_file, read
 
 SHOWN = 20  # broken videos that are listed; the manifest has them all
@@ -44,16 +46,20 @@ def look(root: str, name: str) -> dict[str, Any]:
     """Return what a video is, its first and last frame having been decoded.
 
     Raises:
-        DecodeError: It cannot be read.
+        DecodeError: It is broken.
+        ReadError: The machine does not deliver it.
     """
     path = os.path.join(root, name)
-    with open_video(path) as video:
+    folder = os.path.isdir(path)
+
+    def take(video: RandomAccessVideo) -> dict[str, Any]:
         frames, seconds = len(video), float(video.times[-1])
         height, width = video.frames([0, frames - 1]).shape[1:3]
         found = {"frames": frames, "seconds": round(float(video.duration), 3)}
-    folder = os.path.isdir(path)
-    fps = None if folder or not seconds else round((frames - 1) / seconds, 3)  # a folder has none
-    return {**found, "fps": fps, "width": width, "height": height, "codec": codec(path)}
+        fps = None if folder or not seconds else round((frames - 1) / seconds, 3)  # it has none
+        return {**found, "fps": fps, "width": width, "height": height}
+
+    return {**read_video(path, partial(open_video, path), take), "codec": codec(path)}
 
 
 def codec(path: str) -> str:

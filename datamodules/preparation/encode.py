@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from datamodules.decoding.indexed_video import IndexedVideo
 from datamodules.decoding.open import open_video
+from datamodules.decoding.reading import demand_readable
 from datamodules.decoding.video import DecodeError, RandomAccessVideo
 from datamodules.preparation.resumable import Row
 
@@ -40,7 +41,8 @@ class Encoding:
         """Encode one video and return its sizes in bytes and its frames.
 
         Raises:
-            DecodeError: It cannot be read, or the new one is not as long.
+            DecodeError: It is broken, or the new one is not as long.
+            OSError: The machine does not deliver it, or nothing can be written.
         """
         source, target = os.path.join(self.root, name), Path(self.out, name)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -52,6 +54,9 @@ class Encoding:
                 self.write(part, pieces(video), video.times, height, width)
                 check(part, video.times)
             part.replace(target)
+        except DecodeError:
+            demand_readable(source)
+            raise
         finally:
             part.unlink(missing_ok=True)
         after = target.stat().st_size

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from make_videos import write
 
-RUN = "quick/list/vit_digits/st_adapter"
+RUN = "quick/file_list/vit_digits/st_adapter"
 HOW = (
     *("clip.sampling=dense", "clip.interval=4", "test.clips=3", "test.crops=3", "test.batch=9"),
     *("test.short_side=40", "train.augment.crop=plain", "train.augment.short_side=[34,48]"),

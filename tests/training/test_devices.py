@@ -36,7 +36,7 @@ def curve(folder: Path, process: "subprocess.Popen[str]") -> tuple[dict[str, Any
 
 
 @pytest.fixture(scope="module")
-def exclusive(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Any, Any]:
+def alone(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Any, Any]:
     folder = tmp_path_factory.mktemp("alone")
     return curve(folder, run(folder))
 

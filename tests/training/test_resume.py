@@ -180,17 +180,70 @@ def test_an_infinite_loss_ends_the_run_in_one_line_and_is_not_saved(tmp_path: Pa
         assert all(tensor.isfinite().all() for tensor in state.values())
 
 
+# Runs forked from a process that has imported all they need, one after the other. As soon as a run
+# has a loader worker that worker is killed; told is how the run ended, and how long after its line.
+DYING = """
+import json, os, signal, sys, time
+from pathlib import Path
+from benchmark import run
+from benchmark.runs import process, progress
+from datamodules.files import RUNS
+name, tries, *overrides = sys.argv[1:]
+def loader_workers(process):
+    for each in Path(f"/proc/{process}/task/{process}/children").read_text().split():
+        try:
+            if Path(f"/proc/{each}/comm").read_text().strip() == "pt_data_worker":  # torch's word
+                yield each
+        except FileNotFoundError:  # of git, say, which is done by now
+            pass
+for number in range(int(tries)):
+    before = set(RUNS.rglob("progress.jsonl"))
+    child = os.fork()
+    if not child:
+        os.setsid()
+        os.dup2(os.open(f"{RUNS}/stderr{number}", os.O_WRONLY | os.O_CREAT), 2)
+        break
+    while not (workers := list(loader_workers(child))):
+        time.sleep(0.001)
+    os.kill(int(workers[-1]), signal.SIGKILL)
+    deadline = time.time() + 60
+    while not (ended := os.waitpid(child, os.WNOHANG))[0] and time.time() < deadline:
+        time.sleep(0.01)
+    (file,) = set(RUNS.rglob("progress.jsonl")) - before
+    line = progress.last(file.parent)
+    left = [each for each in workers if Path(f"/proc/{each}").exists()]
+    code = os.waitstatus_to_exitcode(ended[1]) if ended[0] else None
+    print(json.dumps([code, time.time() - line["time"], line["stage"], left]), flush=True)
+    if code is None:
+        os.killpg(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+else:
+    sys.exit()
+process.leave(run.main([f"{name}/seed{number}", *overrides]))
+"""
+TRIES = 20
+
+
 @pytest.mark.slow
-def test_a_dead_worker_ends_the_run_in_one_line(tmp_path: Path) -> None:
-    since = time.time()
-    process = start(tmp_path, "train.epochs=200")
-    wait(process, partial(training, tmp_path, since))
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    os.kill(int(children[-1]), signal.SIGKILL)
-    _, stderr = process.communicate(timeout=120)
-    assert process.returncode == 1
-    assert "Traceback" not in stderr and "DataLoader worker" in stderr
-    assert "start again to go on" in stderr.splitlines()[-1]
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_dead_worker_ends_the_run_in_one_line_within_seconds(tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    ended = subprocess.run(
+        [sys.executable, "-c", DYING, NAME.rpartition("/")[0], str(TRIES), *SMALL],
+        env={**os.environ, "RUNS": str(tmp_path / "runs"), "RESULTS": str(tmp_path / "results")},
+        capture_output=True,
+        text=True,
+        timeout=500,
+    )
+    assert ended.returncode == 0, ended.stderr
+    tries = [json.loads(line) for line in ended.stdout.splitlines()]
+    assert len(tries) == TRIES
+    for number, (code, seconds, stage, left) in enumerate(tries):
+        said = (tmp_path / "runs" / f"stderr{number}").read_text()
+        assert (code, stage, left) == (1, "failed", []), said
+        assert seconds < 10
+        assert "Traceback" not in said and "DataLoader worker" in said
+        assert "start again to go on" in said.splitlines()[-1]
 
 
 @pytest.mark.slow

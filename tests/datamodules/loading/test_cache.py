@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from make_videos import greys, write
+from places import FIXTURES
 from torch.utils.data import DataLoader, Dataset
 
 from datamodules import files
@@ -162,8 +163,9 @@ sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 from datamodules.loading.cache import cached
 from datamodules.dataset_info import Split
+sys.path.insert(1, sys.argv[2])
 from test_cache import Files
-names, root = sys.argv[3:], Path(sys.argv[2])
+names, root = sys.argv[4:], Path(sys.argv[3])
 split = Split.of(names, [0] * len(names), root)
 class Slow(Files):
     def __call__(self, index):
@@ -176,7 +178,7 @@ while len(list(root.glob("ready*"))) < 2:
 cache = cached(split, "set", files, "pyav")
 print(files.opened, [len(cache(i)) for i in (0, 1, 3)])
 """
-    command = [sys.executable, "-c", code, str(HERE), str(tmp_path), *split.names()]
+    command = [sys.executable, "-c", code, str(HERE), str(FIXTURES), str(tmp_path), *split.names()]
     environment = {**os.environ, "RUNS": str(runs)}
     started = [
         subprocess.Popen(
@@ -185,7 +187,8 @@ print(files.opened, [len(cache(i)) for i in (0, 1, 3)])
         for _ in range(2)
     ]
     said = sorted(each.communicate(timeout=100) for each in started)
-    assert [out for out, _ in said] == ["0 [5, 6, 7]\n", "8 [5, 6, 7]\n"]
+    # 4 to guess the size, 4 to decode, each time the broken one twice
+    assert [out for out, _ in said] == ["0 [5, 6, 7]\n", "10 [5, 6, 7]\n"]
     assert said[0][1] == "waiting until set is decoded by another process\n"
 
 
