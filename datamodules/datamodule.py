@@ -26,11 +26,10 @@ from datamodules.loading.clips import AllViews, Item, TrainingClips
 from datamodules.loading.opener import opener
 from datamodules.loading.samplers import EvaluationSampler, TrainingSampler, accumulation
 from datamodules.preparation.audit import known_broken
+from datamodules.randomness import Stream, generator
 from datamodules.transforms.augmentation import Augmentation
 from datamodules.transforms.mixup import mix
 from datamodules.transforms.random_erasing import erase
-
-MIX = 2  # what random numbers are for: no two uses may share them; 0 and 1 are samples and order
 
 
 class VideoDataModule(LightningDataModule):
@@ -217,7 +216,7 @@ class VideoDataModule(LightningDataModule):
                 video,
                 batch["label"],
                 num_classes=self.num_classes,
-                rngs=[np.random.default_rng([MIX, self._seed, *each]) for each in firsts],
+                rngs=[generator(Stream.MIX, self._seed, *each) for each in firsts],
                 mixup=self._mixup,
                 cutmix=self._cutmix,
             )

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from datamodules.errors import UserError
+from datamodules.randomness import Stream, generator
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +138,7 @@ def hold_out(data: DatasetInfo, share: float, seed: int) -> DatasetInfo:
     if "holdout" in data.splits:
         return replace(data, held_out=None)
     labels = splits["train"].labels
-    rng = np.random.default_rng([seed, len(labels)])
+    rng = generator(Stream.HOLDOUT, seed, len(labels))
     held = np.zeros(len(labels), bool)
     for label in np.unique(labels):
         members = rng.permutation(np.flatnonzero(labels == label))

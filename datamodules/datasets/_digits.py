@@ -47,7 +47,7 @@ def digits() -> tuple[Floats, NDArray[np.int64]]:
 
 def randomness(split: str, number: int) -> np.random.Generator:
     """Return the random numbers of a split's clip, the same however many clips there are."""
-    return np.random.default_rng([VERSION, list(IMAGES).index(split), number])
+    return np.random.default_rng([VERSION, list(IMAGES).index(split), number])  # see randomness.py
 
 
 def motion(

@@ -14,11 +14,11 @@ from datamodules.dataset_info import Split
 from datamodules.decoding.video import DecodeError, Open
 from datamodules.loading.clip_sampling import Frames
 from datamodules.loading.samplers import Key
+from datamodules.randomness import Stream, generator
 from datamodules.transforms.augmentation import Augmentation
 from datamodules.transforms.random_erasing import draw_box
 from datamodules.transforms.spatial import short_side, square_crops
 
-SAMPLE = 0  # what random numbers are for: no two uses may share them; the order of clips is 1
 ATTEMPTS = 10  # so many broken videos in a row are no accident
 
 Item = dict[str, Any]
@@ -60,7 +60,7 @@ class TrainingClips(Dataset[Item]):
 
     def __getitem__(self, key: Key) -> Item:
         epoch, asked = key
-        rng = np.random.default_rng([SAMPLE, self.seed, epoch, asked])
+        rng = generator(Stream.SAMPLE, self.seed, epoch, asked)
         index = asked
         for attempt in range(ATTEMPTS):
             try:
