@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from datamodules.decoding.indexed_video import IndexedVideo
 from datamodules.decoding.open import open_video
 from datamodules.decoding.video import DecodeError, RandomAccessVideo
+from datamodules.files import atomic_path
 from datamodules.preparation.resumable import Row
 
 AT_ONCE = 2**27  # bytes of frames in memory
@@ -43,17 +44,11 @@ class Encoding:
             DecodeError: It cannot be read, or the new one is not as long.
         """
         source, target = os.path.join(self.root, name), Path(self.out, name)
-        target.parent.mkdir(parents=True, exist_ok=True)
         target.unlink(missing_ok=True)  # of a source that has changed since
-        part = target.with_name(f".{target.name}.part")
-        try:
-            with open_video(source) as video:
-                height, width = self.size(*video.frames([0]).shape[1:3])
-                self.write(part, pieces(video), video.times, height, width)
-                check(part, video.times)
-            part.replace(target)
-        finally:
-            part.unlink(missing_ok=True)
+        with open_video(source) as video, atomic_path(target) as part:
+            height, width = self.size(*video.frames([0]).shape[1:3])
+            self.write(part, pieces(video), video.times, height, width)
+            check(part, video.times)
         after = target.stat().st_size
         return {**self.settings, "frames": len(video), "before": size(source), "after": after}
 
