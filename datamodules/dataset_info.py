@@ -115,6 +115,11 @@ class DatasetInfo:
     chosen: tuple[int, ...] | None = None  # few shots: which of the listed train videos they are
     held_out: tuple[int, ...] | None = None  # which of the train videos became "holdout"
 
+    @property
+    def evaluation_split(self) -> str:
+        """The split that is tested on: "holdout" where there is one, so that "test" is not read."""
+        return "holdout" if "holdout" in self.splits else "test"
+
 
 def hold_out(data: DatasetInfo, share: float, seed: int) -> DatasetInfo:
     """Set part of the training videos aside for tuning, so that tuning never sees the test split.

@@ -72,5 +72,5 @@ def test_nothing_else_makes_random_numbers_for_a_dataset():
                 found.add(str(file.relative_to(root)))
     # the digits' pictures; what is timed, or tried for its options
     assert found == {
-        *("randomness.py", "datasets/_digits.py", "speed/decoding.py", "datamodule.py"),
+        *("randomness.py", "datasets/_digits.py", "speed/decoding.py", "loading/clips.py"),
     }
