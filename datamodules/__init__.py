@@ -6,15 +6,29 @@ It knows nothing of models: `benchmark` stands on it.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from datamodules.datamodule import VideoDataModule
-    from datamodules.dataset_info import DatasetInfo, Split
+    from datamodules.datamodule import VideoDataModule, all_views, training_clips
+    from datamodules.dataset_info import DatasetInfo, Split, hold_out
+    from datamodules.loading.clips import sampling
+    from datamodules.transforms.settings import Augment, Erasing, RandAugment
 
-__all__ = ["DatasetInfo", "Split", "VideoDataModule"]
+__all__ = [
+    "Augment",
+    "DatasetInfo",
+    "Erasing",
+    "RandAugment",
+    "Split",
+    "VideoDataModule",
+    "all_views",
+    "hold_out",
+    "sampling",
+    "training_clips",
+]
 
 FACE = {  # imported when asked for: listing datasets needs no torch
-    "VideoDataModule": "datamodules.datamodule",
-    "DatasetInfo": "datamodules.dataset_info",
-    "Split": "datamodules.dataset_info",
+    **dict.fromkeys(("DatasetInfo", "Split", "hold_out"), "datamodules.dataset_info"),
+    **dict.fromkeys(("Augment", "Erasing", "RandAugment"), "datamodules.transforms.settings"),
+    "sampling": "datamodules.loading.clips",
+    **dict.fromkeys(("VideoDataModule", "all_views", "training_clips"), "datamodules.datamodule"),
 }
 
 

@@ -6,32 +6,25 @@ Shapes: B clips or videos, V views of a video, C T H W one clip.
 import signal
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
-from functools import partial
 from multiprocessing import get_context
 from multiprocessing.context import ForkServerContext
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from lightning import LightningDataModule
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from datamodules.dataset_info import DatasetInfo, Split, hold_out
-from datamodules.errors import UserError, nearest
-from datamodules.loading.clip_sampling import SAMPLINGS
-from datamodules.loading.clips import AllViews, Item, TrainingClips
+from datamodules.dataset_info import DatasetInfo
+from datamodules.errors import UserError
+from datamodules.loading.clips import AllViews, Item, Sampling, TrainingClips
 from datamodules.loading.opener import opener
 from datamodules.loading.samplers import EvaluationSampler, TrainingSampler, accumulation
 from datamodules.preparation.audit import known_broken
-from datamodules.transforms.augmentation import Augmentation
+from datamodules.randomness import Stream, generator
 from datamodules.transforms.mixup import mix
 from datamodules.transforms.random_erasing import erase
-
-MIX = 2  # what random numbers are for: no two uses may share them; 0 and 1 are samples and order
-
+from datamodules.transforms.settings import Augment
 
 OUTLIVING = 90  # seconds a loader worker serves on after a SIGTERM, for the run to save
 
@@ -48,116 +41,62 @@ class VideoDataModule(LightningDataModule):
     What is random about a training sample is a function of (seed, epoch, index). A step sees the
     same clips at every world size, and so does every forward pass of a test.
 
+    Here is all of it, for a dataset of anyone's:
+
+        data = hold_out(ssv2(root="/data/ssv2"), 0.1, seed=0)
+        choose, shape = sampling("uniform", frames=8), {"size": 224, "interpolation": "bilinear"}
+        datamodule = VideoDataModule(
+            data,
+            training=training_clips(data, choose, augment, seed=0, **shape),
+            testing=all_views(data, choose, clips=1, crops=3, **shape),
+            batch=32, test_batch=64, mean=[0.5] * 3, std=[0.5] * 3, workers=4,
+        )
+
     Args:
-        data: The dataset.
-        frames: T, frames per clip.
-        size: H and W, in pixels.
-        sampling: Which frames: a name in `datamodules.loading.clip_sampling`.
-        interval: Distance between frames, where the sampling has one.
-        seconds: Length of a clip, where the sampling has one.
+        data: The dataset, the videos for tuning being held out of it (`hold_out`).
+        training: Its training clips. Their seed is that of their order and their mixing, too.
+        testing: All views of its evaluation split.
         batch: Clips per step, over all ranks.
-        augment: How training clips are varied; flips as far as the dataset allows them.
-        erasing: Probability of erasing a part of a training clip.
-        fill: What it is filled with: "zero", "grey" or "noise".
-        mixup: Alpha of mixing pairs of training clips; 0: none.
-        cutmix: Alpha of pasting a part of one into the other; 0: none.
         test_batch: Clips per forward pass in testing.
-        clips: Test clips per video.
-        crops: Test crops per clip, 1 or 3.
-        test_sampling: Which frames of a test clip; None: as `sampling`.
-        test_short_side: Pixels of the shorter side before the crops; None: `size`.
-        broken: "stop" at a test video that cannot be decoded, or count it as "wrong".
         mean: Of the backbone's input, per channel, pixels being 0 to 1.
         std: Likewise.
-        holdout: Share of the training videos held out. Above 0 everything but training reads those.
-        decoder: "pyav" or "torchcodec".
-        cache: Keep decoded videos on disk, for all runs.
         workers: Processes that decode; 0 decodes where it trains.
         max_batch_per_device: Clips at once; a larger share of a step is accumulated.
-        seed: Of the holdout, the order and the samples.
 
     Attributes:
-        data: The dataset, with the holdout taken out of its training split.
+        data: The dataset.
         num_classes: K.
         views: V, clips x crops.
         evaluation_split: The split that is tested on, "test" or "holdout".
 
     Raises:
-        UserError: An argument is wrong, or an audit found test videos broken.
+        ValueError: `training` or `testing` is of other videos than those of `data`.
     """
 
     def __init__(
         self,
         data: DatasetInfo,
         *,
-        frames: int,
-        size: int,
-        sampling: str,
-        interval: int,
+        training: TrainingClips,
+        testing: AllViews,
         batch: int,
-        augment: Augmentation,
         test_batch: int,
-        clips: int,
-        crops: int,
         mean: Sequence[float],
         std: Sequence[float],
-        holdout: float,
         workers: int,
-        seed: int,
-        seconds: float | None = None,
-        erasing: float = 0.0,
-        fill: Literal["zero", "grey", "noise"] = "zero",
-        mixup: float = 0.0,
-        cutmix: float = 0.0,
-        test_sampling: str | None = None,
-        test_short_side: int | None = None,
-        broken: Literal["stop", "wrong"] = "stop",
-        decoder: str = "pyav",
-        cache: bool = False,
         max_batch_per_device: int | None = None,
     ) -> None:
         super().__init__()
-        if crops not in (1, 3):
-            raise UserError(f"test.crops must be 1 or 3, not {crops}")
-        short_side = size if test_short_side is None else test_short_side
-        if short_side < size:
-            raise UserError(f"test.short_side={short_side} is less than clip.size={size}")
-        options: dict[str, Any] = {"frames": frames, "interval": interval, "seconds": seconds}
-        self.data = hold_out(data, holdout, seed)
-        self.num_classes = len(data.classes)
-        self.views = clips * crops
-        self.evaluation_split = "holdout" if holdout > 0 else "test"
-        train, test = self.data.splits["train"], self.data.splits[self.evaluation_split]
-        train_broken, test_broken = (known_broken(each, data.name) for each in (train, test))
-        if broken == "stop":
-            _demand_whole(test, test_broken, data.name)
-        self._training = TrainingClips(
-            train,
-            opener(train, data.name, train_broken, decoder=decoder, cache=cache),
-            _sampling("clip.sampling", sampling, **options),
-            augment if data.flip in ("ok", "swap") else replace(augment, flip=0.0),
-            size=size,
-            erasing=erasing,
-            swaps={a: b for pair in data.swaps for a, b in (pair, pair[::-1])},
-            seed=seed,
-        )
-        self._testing = AllViews(
-            test,
-            opener(test, data.name, test_broken, decoder=decoder, cache=cache),
-            _sampling("test.sampling", test_sampling or sampling, test_clips=clips, **options),
-            frames=frames,
-            clips=clips,
-            crops=crops,
-            short_side=short_side,
-            size=size,
-            interpolation=augment.interpolation,
-            tolerant=broken == "wrong",
-        )
+        self.data, self.evaluation_split = data, data.evaluation_split
+        for name, clips in (("train", training), (self.evaluation_split, testing)):
+            if clips.split is not data.splits[name]:
+                raise ValueError(f"the clips are not of the videos of {name!r} of {data.name}")
+        self.num_classes, self.views = len(data.classes), testing.views
+        self._training, self._testing = training, testing
         self._batch, self._test_batch = batch, max(1, test_batch // self.views)
-        self._erasing, self._fill, self._mixup, self._cutmix = erasing, fill, mixup, cutmix
         self._mean = torch.tensor(mean).view(-1, 1, 1, 1)
         self._std = torch.tensor(std).view(-1, 1, 1, 1)
-        self._workers, self._seed, self._most = workers, seed, max_batch_per_device
+        self._workers, self._most = workers, max_batch_per_device
 
     def train_dataloader(self) -> DataLoader[Item]:
         """Return this rank's training clips, from where training is."""
@@ -166,12 +105,12 @@ class VideoDataModule(LightningDataModule):
                 f"train.batch={self._batch} is more than the {len(self._training)} "
                 f"training videos of {self.data.name}"
             )
-        world, rank = self._place()
+        world, rank = self._world_and_rank()
         part = self._batch // world // self.accumulation(world)
         epoch, done = self._progress()
         sampler = TrainingSampler(
             self._training,
-            seed=self._seed,
+            seed=self._training.seed,
             batch=self._batch,
             world=world,
             rank=rank,
@@ -191,7 +130,7 @@ class VideoDataModule(LightningDataModule):
 
     def test_dataloader(self) -> DataLoader[Item]:
         """Return this rank's videos of the evaluation split."""
-        sampler = EvaluationSampler(self._testing, self._test_batch, *self._place())
+        sampler = EvaluationSampler(self._testing, self._test_batch, *self._world_and_rank())
         return self._loader(self._testing, sampler, self._test_batch)
 
     def accumulation(self, world: int) -> int:
@@ -200,8 +139,11 @@ class VideoDataModule(LightningDataModule):
         Raises:
             UserError: `batch` cannot be split over `world` ranks, or into parts small enough.
         """
-        pairs = self._mixup > 0 or self._cutmix > 0
-        return accumulation(self._batch, world, self._most, multiple=2 if pairs else 1)
+        return accumulation(self._batch, world, self._most, multiple=2 if self._mixes else 1)
+
+    @property
+    def _mixes(self) -> bool:
+        return self._training.augment.mixup > 0 or self._training.augment.cutmix > 0
 
     def on_after_batch_transfer(self, batch: Item, dataloader_idx: int) -> Item:
         """Normalise "video" where it is now, (..., C, T, H, W); erase and mix training clips."""
@@ -211,22 +153,24 @@ class VideoDataModule(LightningDataModule):
         if "erase" not in batch:  # of a test
             return {**batch, "video": video}
         kept = {key: value for key, value in batch.items() if key not in ("erase", "noise")}
-        if self._erasing > 0:
-            places, seeds = batch["erase"], batch["noise"]
-            video = erase(video, places, seeds, fill=self._fill, mean=self._mean, std=self._std)
-        if self._mixup > 0 or self._cutmix > 0:
+        how, seed = self._training.augment, self._training.seed
+        if how.erasing.probability > 0:
+            boxes, seeds = batch["erase"], batch["noise"]
+            fill = how.erasing.fill
+            video = erase(video, boxes, seeds, fill=fill, mean=self._mean, std=self._std)
+        if self._mixes:
             firsts = zip(batch["epoch"][::2].tolist(), batch["index"][::2].tolist(), strict=True)
             video, kept["target"] = mix(
                 video,
                 batch["label"],
                 num_classes=self.num_classes,
-                rngs=[np.random.default_rng([MIX, self._seed, *each]) for each in firsts],
-                mixup=self._mixup,
-                cutmix=self._cutmix,
+                rngs=[generator(Stream.MIX, seed, *each) for each in firsts],
+                mixup=how.mixup,
+                cutmix=how.cutmix,
             )
         return {**kept, "video": video}
 
-    def _place(self) -> tuple[int, int]:
+    def _world_and_rank(self) -> tuple[int, int]:
         """Return number of ranks, and this one."""
         return (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
 
@@ -240,7 +184,7 @@ class VideoDataModule(LightningDataModule):
         return epoch.processed, loop.epoch_loop.batch_progress.current.processed if begun else 0
 
     def _loader(self, dataset: Dataset[Item], sampler: Any, batch: int) -> DataLoader[Item]:
-        several = self._workers > 0 and self._place()[0] > 1
+        several = self._workers > 0 and self._world_and_rank()[0] > 1
         return DataLoader(
             dataset,
             multiprocessing_context=_fork_server() if several else None,
@@ -252,6 +196,90 @@ class VideoDataModule(LightningDataModule):
             persistent_workers=self._workers > 0,
             pin_memory=torch.cuda.is_available(),
         )
+
+
+def training_clips(
+    data: DatasetInfo,
+    choose: Sampling,
+    augment: Augment,
+    *,
+    size: int,
+    interpolation: str,
+    seed: int,
+    decoder: str = "pyav",
+    cache: bool = False,
+) -> TrainingClips:
+    """Return the training clips of a dataset; what its audit found broken is not tried.
+
+    Args:
+        data: The dataset.
+        choose: Which frames.
+        augment: How clips are varied.
+        size: H and W, in pixels.
+        interpolation: Of every resize: "bilinear" or "bicubic".
+        seed: Of all that is random.
+        decoder: "pyav" or "torchcodec".
+        cache: Keep decoded videos on disk, for all runs.
+
+    Raises:
+        UserError: An argument is wrong.
+    """
+    split = data.splits["train"]
+    broken = known_broken(split, data.name)
+    open_video = opener(split, data.name, broken, decoder=decoder, cache=cache)
+    return TrainingClips(
+        data, open_video, choose, augment, size=size, interpolation=interpolation, seed=seed
+    )
+
+
+def all_views(
+    data: DatasetInfo,
+    choose: Sampling,
+    *,
+    clips: int,
+    crops: int,
+    size: int,
+    interpolation: str,
+    short_side: int | None = None,
+    broken: Literal["stop", "wrong"] = "stop",
+    decoder: str = "pyav",
+    cache: bool = False,
+) -> AllViews:
+    """Return all views of the videos that a dataset is evaluated on.
+
+    Args:
+        data: The dataset.
+        choose: Which frames.
+        clips: Per video.
+        crops: Per clip, 1 or 3.
+        size: H and W, in pixels.
+        interpolation: Of the resize: "bilinear" or "bicubic".
+        short_side: Pixels of the shorter side before the crops; None: `size`.
+        broken: "stop" at a video that cannot be decoded, or count it as "wrong".
+        decoder: "pyav" or "torchcodec".
+        cache: Keep decoded videos on disk, for all runs.
+
+    Raises:
+        UserError: An argument is wrong, or an audit found videos broken at which to stop.
+    """
+    split = data.splits[data.evaluation_split]
+    known = known_broken(split, data.name)
+    if broken == "stop" and known is not None and known.any():  # now, not after training
+        raise UserError(
+            f"{data.name}: its audit found {known.sum()} of {len(split)} test videos broken, such "
+            f"as {split.path(int(known.argmax()))}; test.broken=wrong counts them as wrong answers"
+        )
+    return AllViews(
+        split,
+        opener(split, data.name, known, decoder=decoder, cache=cache),
+        choose,
+        clips=clips,
+        crops=crops,
+        size=size,
+        short_side=short_side,
+        interpolation=interpolation,
+        tolerant=broken == "wrong",
+    )
 
 
 def _fork_server() -> ForkServerContext:
@@ -275,22 +303,3 @@ def _outlive_sigterm(worker: int) -> None:
     They end some time after it: a process that exits sends it to those it has left, and waits.
     """
     signal.signal(signal.SIGTERM, lambda number, frame: signal.alarm(OUTLIVING))
-
-
-def _sampling(key: str, name: str, *, test_clips: int = 0, **options: Any) -> Any:
-    """Return the sampling called `name`, as `key` of the recipe says, with its options."""
-    if name not in SAMPLINGS:
-        raise UserError(f"no {key} {name!r}{nearest(name, SAMPLINGS)}")
-    choose = partial(SAMPLINGS[name], **options)
-    rng = None if test_clips else np.random.default_rng(0)
-    choose(np.zeros(1), clips=test_clips or 1, rng=rng)  # an option it lacks is told now
-    return choose
-
-
-def _demand_whole(split: Split, broken: NDArray[np.bool_] | None, name: str) -> None:
-    """Raise a UserError if test videos are known to be broken: now, not after training."""
-    if broken is not None and broken.any():
-        raise UserError(
-            f"{name}: its audit found {broken.sum()} of {len(split)} test videos broken, such as "
-            f"{split.path(int(broken.argmax()))}; test.broken=wrong counts them as wrong answers"
-        )

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from datamodules.errors import UserError
+from datamodules.randomness import Stream, generator
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,6 +115,11 @@ class DatasetInfo:
     chosen: tuple[int, ...] | None = None  # few shots: which of the listed train videos they are
     held_out: tuple[int, ...] | None = None  # which of the train videos became "holdout"
 
+    @property
+    def evaluation_split(self) -> str:
+        """The split that is tested on: "holdout" where there is one, so that "test" is not read."""
+        return "holdout" if "holdout" in self.splits else "test"
+
 
 def hold_out(data: DatasetInfo, share: float, seed: int) -> DatasetInfo:
     """Set part of the training videos aside for tuning, so that tuning never sees the test split.
@@ -137,7 +143,7 @@ def hold_out(data: DatasetInfo, share: float, seed: int) -> DatasetInfo:
     if "holdout" in data.splits:
         return replace(data, held_out=None)
     labels = splits["train"].labels
-    rng = np.random.default_rng([seed, len(labels)])
+    rng = generator(Stream.HOLDOUT, seed, len(labels))
     held = np.zeros(len(labels), bool)
     for label in np.unique(labels):
         members = rng.permutation(np.flatnonzero(labels == label))

@@ -1,8 +1,9 @@
 """Where runs work, and files that are whole or not there, written by one process at a time."""
 
 import os
+import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -16,8 +17,8 @@ RUNS = Path(os.environ.get("RUNS") or ROOT / "runs").absolute()  # what runs wor
 
 
 @contextmanager
-def atomic_write(file: Path) -> Iterator[IO[bytes]]:
-    """Open a file beside `file` that takes its place where the block ends, unless it raises.
+def atomic_path(file: Path) -> Iterator[Path]:
+    """Give a path beside `file`; what lies there takes its place where the block ends in peace.
 
     What a killed process left beside it is written over: one process at a time may write `file`.
 
@@ -27,13 +28,23 @@ def atomic_write(file: Path) -> Iterator[IO[bytes]]:
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_name(f".{file.name}.partial")
     try:
-        with partial.open("wb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())  # before it counts, or a power cut leaves it empty
+        yield partial
         partial.replace(file)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_write(file: Path) -> Iterator[IO[bytes]]:
+    """Open a file beside `file` that takes its place where the block ends, unless it raises.
+
+    Raises:
+        OSError: as `atomic_path`.
+    """
+    with atomic_path(file) as partial, partial.open("wb") as stream:
+        yield stream
+        stream.flush()
+        os.fsync(stream.fileno())  # before it counts, or a power cut leaves it empty
 
 
 @contextmanager
@@ -62,6 +73,41 @@ def exclusive(place: Path, *, wait: str | None = None) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def build_once(
+    folder: Path, build: Callable[[Path], None], *, wait: str, proof: str | None = None
+) -> None:
+    """Build a folder that appears only when it is complete, unless it is there.
+
+    Of two processes that start at once, one builds, the other waits.
+
+    Args:
+        folder: Where it is to lie.
+        build: Fills an empty folder beside it, which then takes its place in one step.
+        wait: What is told on stderr before waiting for another process.
+        proof: A file in it, without which it is built anew; None: the folder is enough.
+
+    Raises:
+        UserError: It cannot be written.
+    """
+    done = folder / proof if proof else folder
+    if done.exists():
+        return
+    with exclusive(folder, wait=wait):
+        if done.exists():
+            return
+        part = folder.with_name(f"{folder.name}.part")
+        for leftover in (part, folder):  # of a killed process; of a user who deleted the proof
+            shutil.rmtree(leftover, ignore_errors=True)
+        try:
+            part.mkdir()
+            build(part)
+            part.rename(folder)
+        except OSError as error:
+            raise UserError(f"cannot write {folder}: {error.strerror}") from error
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
 
 
 def display_path(file: Path) -> str:

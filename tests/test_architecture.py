@@ -14,7 +14,7 @@ FILES = {
     for file in sorted((ROOT / package).rglob("*.py"))
 }
 LAYERS = [  # from the ground up; a room imports of ours only what stands on a line before its own
-    {"datamodules.errors"},
+    {"datamodules.errors", "datamodules.randomness"},
     {
         "datamodules.dataset_info",
         "datamodules.transforms",
@@ -57,7 +57,7 @@ LIGHT = (
     *("benchmark.__main__", "benchmark.cli", "benchmark.sweeps", "benchmark.runs"),
     *("benchmark.results", "benchmark.recipes", "benchmark.lookup", "benchmark.errors"),
     *("datamodules.datasets", "datamodules.dataset_info", "datamodules.errors"),
-    *("datamodules.files", "datamodules.progress_bar"),
+    *("datamodules.files", "datamodules.progress_bar", "datamodules.randomness"),
 )
 NOT_LIGHT = {"benchmark.recipes.build"}
 # Runs on a bare GPU machine, which has torch and timm but nothing to read videos or recipes with.

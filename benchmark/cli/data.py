@@ -51,6 +51,7 @@ def prepare(args: Namespace) -> int:
         QUALITY,
         SHORT_SIDE,
         prepare,
+        speed_up,
         summary,
     )
 
@@ -60,7 +61,7 @@ def prepare(args: Namespace) -> int:
         raise UserError(f"one dataset per folder: prepare {names[0]!r} and {names[1]!r} apart")
     data = dataset.load(names[0], overrides)
     rows = prepare(data, args.output, **own)
-    print(summary(data, args.output, rows))
+    print(summary(data, args.output, rows, speed_up(data, args.output, rows)))
     return 1 if any(row["problem"] is not None for row in rows.values()) else 0
 
 

@@ -1,8 +1,8 @@
 """What a recipe describes, built: its data, and its model."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 from timm.models.vision_transformer import VisionTransformer
@@ -18,49 +18,47 @@ from benchmark.models.weights import fingerprint
 from benchmark.official.convert import from_official
 from benchmark.recipes import compose
 from benchmark.recipes.schema import Backbone, Recipe
-from datamodules.datamodule import VideoDataModule
-from datamodules.transforms.augmentation import Augmentation, RandAugment
+from datamodules.datamodule import VideoDataModule, all_views, training_clips
+from datamodules.dataset_info import DatasetInfo, hold_out
+from datamodules.loading.clips import sampling
 
 
 def datamodule(recipe: Recipe) -> VideoDataModule:
-    """Return the data of `recipe`."""
-    augment = recipe.train.augment
+    """Return the data of `recipe`.
+
+    Raises:
+        UserError: the data is not there, or not what the recipe asks for.
+    """
+    clip, train, test = recipe.clip, recipe.train, recipe.test
+    listed: DatasetInfo = lookup.call(compose.PACKAGES["data"], recipe.data)
+    data = hold_out(listed, train.holdout, recipe.seed)
+    train_frames, test_frames = (
+        sampling(name, frames=clip.frames, interval=clip.interval, seconds=clip.seconds)
+        for name in (clip.sampling, test.sampling or clip.sampling)
+    )
+    shared: dict[str, Any] = {
+        **{"size": clip.size, "interpolation": clip.interpolation},
+        **{"decoder": recipe.decoder, "cache": recipe.cache},
+    }
+    testing = all_views(  # first: it knows of broken videos before any is decoded
+        data,
+        test_frames,
+        clips=test.clips,
+        crops=test.crops,
+        short_side=test.short_side,
+        broken=test.broken,
+        **shared,
+    )
     return VideoDataModule(
-        lookup.call(compose.PACKAGES["data"], recipe.data),
-        frames=recipe.clip.frames,
-        size=recipe.clip.size,
-        sampling=recipe.clip.sampling,
-        interval=recipe.clip.interval,
-        seconds=recipe.clip.seconds,
-        batch=recipe.train.batch,
-        augment=Augmentation(
-            short_side=augment.short_side,
-            randaugment=RandAugment(**asdict(augment.randaugment)),
-            crop=augment.crop,
-            scale=augment.scale,
-            ratio=augment.ratio,
-            flip=augment.flip,
-            lighting=augment.lighting,
-            interpolation=recipe.clip.interpolation,
-        ),
-        erasing=augment.erasing.probability,
-        fill=augment.erasing.fill,
-        mixup=augment.mixup,
-        cutmix=augment.cutmix,
-        test_batch=recipe.test.batch,
-        clips=recipe.test.clips,
-        crops=recipe.test.crops,
-        test_sampling=recipe.test.sampling,
-        test_short_side=recipe.test.short_side,
-        broken=recipe.test.broken,
+        data,
+        training=training_clips(data, train_frames, train.augment, seed=recipe.seed, **shared),
+        testing=testing,
+        batch=train.batch,
+        test_batch=test.batch,
         mean=recipe.backbone.mean,
         std=recipe.backbone.std,
-        holdout=recipe.train.holdout,
         workers=recipe.workers,
-        decoder=recipe.decoder,
-        cache=recipe.cache,
         max_batch_per_device=recipe.max_batch_per_device,
-        seed=recipe.seed,
     )
 
 

@@ -11,8 +11,8 @@ there is and of which type; every value stands in a YAML file.
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -30,7 +30,7 @@ from benchmark.recipes.validation import Layer, source_of, value_at
 from datamodules.files import ROOT
 
 RECIPES = ROOT / "recipes"
-COMMAND_LINE = "command line"
+COMMAND_LINE, NAME, STORED = "command line", "the run's name", "the stored recipe"
 AXES = {"protocol": "protocols", "data": "data", "backbone": "backbones", "method": "methods"}
 PACKAGES = {
     "data": "datamodules.datasets",
@@ -104,7 +104,6 @@ def load(name: str, overrides: Sequence[str] = ()) -> Recipe:
         UserError: a name, key, value or file is wrong.
     """
     run, options, own = _split(name)
-    protocol, data, backbone, method = run.protocol, run.data, run.backbone, run.method
     chosen = [*own, *map(parse, overrides)]
     for key, _ in chosen:
         if key in ("name", "complete"):
@@ -113,53 +112,25 @@ def load(name: str, overrides: Sequence[str] = ()) -> Recipe:
             )
         if key in SECTIONS | FREE:
             raise UserError(f"{COMMAND_LINE}: set the keys of {key} one by one: {key}.KEY=VALUE")
-
-    files = ["base", f"backbones/{backbone}", f"data/{data}", f"methods/{method}"]
-    files += [f"protocols/{protocol}"]
-    layers = [(f"recipes/{file}.yaml", read(file)) for file in files]
-    files = [f"protocols/{protocol}/{method}", f"protocols/{protocol}/{data}/{backbone}/{method}"]
-    found = [file for file in files if (RECIPES / f"{file}.yaml").exists()]
-    if layers[-1][1].get("complete") and files[-1] not in found:
-        under = RECIPES / "protocols" / protocol
-        there = [f.relative_to(under).with_suffix("") for f in under.glob("*/*/*.yaml")]
-        asked = f"{data}/{backbone}/{method}"
-        raise UserError(f"protocol {protocol!r} has no {asked!r}{nearest(asked, map(str, there))}")
-    layers += [(f"recipes/{file}.yaml", read(file)) for file in found]
-    layers += [("the run's name", _nest(f"method.{key}", value)) for key, value in options]
+    layers = [*_files(run), *((NAME, _nest(f"method.{key}", value)) for key, value in options)]
     if run.seed is not None:
-        layers.append(("the run's name", {"seed": run.seed}))
-    layers += [(COMMAND_LINE, _nest(key, value)) for key, value in chosen]
-
-    recipe = _merge(layers)
-    values = asdict(recipe)
-    for section, package in PACKAGES.items():
-        validation.validate_options(section, package, values, layers)
-    validation.validate_values(values, layers)
-
-    own_options = {key: values["method"][key] for key, _ in options}
-    changed = {
-        key: value_at(values, key)
-        for key, _ in chosen
-        if key != "seed" and not is_execution_key(key)
-    }
-    parts = [f"{k}={_written(each[k])}" for each in (own_options, changed) for k in sorted(each)]
-    if len(last := ",".join([method, *parts])) > LONGEST:
-        cut = last[len(method) + 1 : LONGEST - 13]
-        parts = [f"{cut}~{hashlib.sha256(last.encode()).hexdigest()[:12]}"]
-    recipe.name = str(
-        RunName(protocol, data, backbone, method, tuple(parts), recipe.seed, scratch=bool(changed))
-    )
+        layers.append((NAME, {"seed": run.seed}))
+    recipe = _merge([*layers, *((COMMAND_LINE, _nest(key, value)) for key, value in chosen)])
+    changed = {key for key, _ in chosen if key != "seed" and not is_execution_key(key)}
+    recipe.name = _named(run, recipe, {f"method.{key}" for key, _ in options}, changed)
     return recipe
 
 
 def restored(stored: Mapping[str, Any], overrides: Sequence[str] = ()) -> Recipe:
     """Return the recipe that a record or a checkpoint holds, with overrides.
 
+    A key that came after it was stored is as base.yaml has it: as it was before there was a choice.
+
     Raises:
-        UserError: it has a key or a value that recipes no longer have.
+        UserError: it has a key or a value that recipes do not have, or no longer.
     """
     kept = {key: value for key, value in stored.items() if key not in ("name", "complete")}
-    layers = [("the stored recipe", kept)]
+    layers = [("recipes/base.yaml", read("base")), (STORED, kept)]
     layers += [(COMMAND_LINE, _nest(key, value)) for key, value in map(parse, overrides)]
     recipe = _merge(layers)
     recipe.name = str(stored.get("name", ""))
@@ -200,6 +171,35 @@ def _split(name: str) -> tuple[RunName, list[tuple[str, Any]], list[tuple[str, A
     return run, [(key, value) for key, value in given if "." not in key], own
 
 
+def _files(run: RunName) -> list[Layer]:
+    """Return what the files of a run set, the last one winning."""
+    protocol, own = f"protocols/{run.protocol}", f"{run.data}/{run.backbone}/{run.method}"
+    files = ["base", f"backbones/{run.backbone}", f"data/{run.data}", f"methods/{run.method}"]
+    layers = [(f"recipes/{file}.yaml", read(file)) for file in (*files, protocol)]
+    optional = [f"{protocol}/{run.method}", f"{protocol}/{own}"]
+    found = [file for file in optional if (RECIPES / f"{file}.yaml").exists()]
+    if layers[-1][1].get("complete") and optional[-1] not in found:
+        under = RECIPES / protocol
+        there = [f.relative_to(under).with_suffix("") for f in under.glob("*/*/*.yaml")]
+        raise UserError(f"protocol {run.protocol!r} has no {own!r}{nearest(own, map(str, there))}")
+    return layers + [(f"recipes/{file}.yaml", read(file)) for file in found]
+
+
+def _named(run: RunName, recipe: Recipe, options: Set[str], changed: Set[str]) -> str:
+    """Return the name of a run: with its options and what was changed, cut where it is too long."""
+    values = asdict(recipe)
+    parts = [
+        f"{key.removeprefix('method.')}={_written(value_at(values, key))}"
+        for key in sorted(options)
+    ]
+    parts += [f"{key}={_written(value_at(values, key))}" for key in sorted(changed)]
+    if len(last := ",".join([run.method, *parts])) > LONGEST:
+        cut = last[len(run.method) + 1 : LONGEST - 13]
+        parts = [f"{cut}~{hashlib.sha256(last.encode()).hexdigest()[:12]}"]
+    seed, scratch = recipe.seed, bool(changed)
+    return str(replace(run, options=tuple(parts), seed=seed, scratch=scratch))
+
+
 def _nest(key: str, value: Any) -> dict[str, Any]:
     """Return {"a": {"b": value}} for "a.b"."""
     for part in reversed(key.split(".")):
@@ -221,7 +221,11 @@ def _written(value: Any) -> str:
 
 
 def _merge(layers: Sequence[Layer]) -> Recipe:
-    """Return the layers merged, checked for unknown keys and values of a wrong type."""
+    """Return the layers merged and checked: no key is unknown, no value missing or wrong.
+
+    Raises:
+        UserError: one is; where it stands is named.
+    """
     values: dict[str, Any] = {}
     for source, layer in layers:
         validation.validate_keys(source, layer, KEYS, SECTIONS, FREE)
@@ -229,7 +233,7 @@ def _merge(layers: Sequence[Layer]) -> Recipe:
     try:
         merged = OmegaConf.merge(OmegaConf.structured(Recipe), values)
         if missing := sorted(OmegaConf.missing_keys(merged)):
-            files = ", ".join(source for source, _ in layers if source.endswith(".yaml"))
+            files = ", ".join(each for each, _ in layers if each not in (NAME, COMMAND_LINE))
             raise UserError(f"{', '.join(missing)} is set by none of {files}")
         recipe = OmegaConf.to_object(merged)
     except OmegaConfBaseException as error:
@@ -241,6 +245,10 @@ def _merge(layers: Sequence[Layer]) -> Recipe:
         what = kind.__name__ if isinstance(kind, type) and not get_args(kind) else kind
         raise UserError(f"{source}: {key} is {value!r}, not {what}") from None
     assert isinstance(recipe, Recipe)
+    values = asdict(recipe)
+    for section, package in PACKAGES.items():
+        validation.validate_options(section, package, values, layers)
+    validation.validate_values(values, layers)
     return recipe
 
 

@@ -1,13 +1,26 @@
-"""What a recipe may say: every key, its type, and which of them say only where a run runs.
+"""What a recipe may say: every key, its type, its range, and whether it says what or only where.
 
-Every value stands in a YAML file: MISSING is what none has set yet.
+Every value stands in a YAML file: MISSING is what none has set yet. What a type cannot say stands
+in the field's metadata, here and in `datamodules.transforms.settings`:
+
+    least, most     the range of a number, both included
+    length          how many numbers a list has
+    where           says where and how a run runs, not what it is; of a section: all of its keys
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
+from types import MappingProxyType
 from typing import Any, Literal, get_type_hints
 
 from omegaconf import MISSING
+
+from datamodules.transforms.settings import Augment
+
+
+def _set(**said: Any) -> Any:
+    """Return a field that files set, with what its type cannot say."""
+    return field(default=MISSING, metadata=said)
 
 
 @dataclass
@@ -17,79 +30,43 @@ class Backbone:
     name: str = MISSING  # of the timm model
     weights: str = MISSING  # "timm", "random", or a file: absolute or relative to recipes/backbones
     options: dict[str, Any] = field(default_factory=dict)  # more arguments of timm.create_model
-    mean: list[float] = MISSING  # per channel, of pixels in 0..1
-    std: list[float] = MISSING
+    mean: list[float] = field(default=MISSING, metadata={"length": 3})  # of pixels in 0..1
+    std: list[float] = field(default=MISSING, metadata={"length": 3})
 
 
 @dataclass
 class Clip:
     """What is sampled from a video."""
 
-    frames: int = MISSING
+    frames: int = _set(least=1)
     sampling: str = MISSING  # a function in datamodules/loading/clip_sampling.py
-    interval: int = MISSING  # frames of the video from one of the clip to the next; dense only
-    seconds: float | None = MISSING  # length of a clip, for the samplings that count in seconds
-    size: int = MISSING  # pixels, both sides
+    interval: int = _set(least=1)  # frames of the video from one of the clip to the next
+    seconds: float | None = _set(least=0)  # length of a clip, for samplings that count in seconds
+    size: int = _set(least=1)  # pixels, both sides
     interpolation: Literal["bilinear", "bicubic"] = MISSING  # of every resize
-
-
-@dataclass
-class RandAugment:
-    """RandAugment, the same operations on all frames of a clip."""
-
-    operations: int = MISSING  # per clip; 0: none
-    magnitude: float = MISSING  # 0 to 10
-    std: float = MISSING  # of the magnitude, drawn anew per operation
-    probability: float = MISSING  # of each operation
-    when: Literal["before", "after"] = MISSING  # the crop
-    library: Literal["pytorchvideo", "timm"] = MISSING  # whose operations
-
-
-@dataclass
-class Erasing:
-    """Random erasing: one rectangle of a clip, the same in all frames, loses its picture."""
-
-    probability: float = MISSING
-    fill: Literal["zero", "grey", "noise"] = MISSING  # normalised 0, pixel value 128, pixel noise
-
-
-@dataclass
-class Augment:
-    """How training clips are varied, in this order unless said otherwise."""
-
-    short_side: list[int] | None = MISSING  # least and most pixels of the shorter side, drawn
-    randaugment: RandAugment = field(default_factory=RandAugment)
-    crop: Literal["resized", "plain"] = MISSING  # a part by scale and ratio; or of the clip's size
-    scale: list[float] = MISSING  # least and largest share of the area that is cropped
-    ratio: list[float] = MISSING  # least and largest width over height of the crop
-    flip: float = MISSING  # probability; a dataset whose labels have sides forbids it
-    lighting: float = MISSING  # standard deviation of AlexNet's shift of colours; 0: none
-    erasing: Erasing = field(default_factory=Erasing)
-    mixup: float = MISSING  # alpha of the Beta distribution of the shares of two clips; 0: none
-    cutmix: float = MISSING  # likewise; where both are above 0 each pair draws which
 
 
 @dataclass
 class Train:
     """How a model is trained."""
 
-    epochs: int = MISSING
-    batch: int = MISSING  # clips per step, over all devices
-    holdout: float = MISSING  # share of the training split held out for tuning; 0: a final run
-    label_smoothing: float = MISSING
-    head_dropout: float = MISSING
-    augment: Augment = field(default_factory=Augment)
+    epochs: int = _set(least=1)
+    batch: int = _set(least=1)  # clips per step, over all devices
+    holdout: float = _set(least=0, most=1)  # share of train held out for tuning; 0: a final run
+    label_smoothing: float = _set(least=0, most=1)
+    head_dropout: float = _set(least=0, most=1)
+    augment: Augment = MISSING
 
 
 @dataclass
 class Test:
     """How a model is tested."""
 
-    batch: int = MISSING  # clips per forward pass
-    clips: int = MISSING  # per video
-    crops: int = MISSING  # per clip: 1 or 3
+    batch: int = _set(least=1)  # clips per forward pass
+    clips: int = _set(least=1)  # per video
+    crops: Literal[1, 3] = MISSING  # per clip
     sampling: str | None = MISSING  # null: as clip.sampling
-    short_side: int | None = MISSING  # pixels before the crop; null: clip.size
+    short_side: int | None = _set(least=1)  # pixels before the crop; null: clip.size
     broken: Literal["stop", "wrong"] = MISSING  # a video that cannot be decoded
 
 
@@ -97,13 +74,13 @@ class Test:
 class Optim:
     """AdamW with a linear warm-up into a cosine decay."""
 
-    lr: float = MISSING
+    lr: float = _set(least=0)
     head_lr: float | None = MISSING  # null: lr
-    weight_decay: float = MISSING
+    weight_decay: float = _set(least=0)
     no_decay: list[str] = MISSING  # "vectors" (of one dimension), or parts of parameters' names
-    betas: list[float] = MISSING
-    warmup: float = MISSING  # epochs
-    warmup_start: float = MISSING  # share of the rate that the warm-up starts at
+    betas: list[float] = field(default=MISSING, metadata={"length": 2})
+    warmup: float = _set(least=0)  # epochs
+    warmup_start: float = _set(least=0, most=1)  # share of the rate that the warm-up starts at
     schedule: Literal["step", "epoch"] = MISSING  # how often the cosine falls; a warm-up: per step
 
 
@@ -111,10 +88,10 @@ class Optim:
 class Trainer:
     """Where and how precisely Lightning's Trainer computes."""
 
-    accelerator: str = MISSING
-    devices: int = MISSING
-    num_nodes: int = MISSING
-    strategy: str = MISSING
+    accelerator: str = _set(where=True)
+    devices: int = _set(where=True)
+    num_nodes: int = _set(least=1, where=True)
+    strategy: str = _set(where=True)
     precision: str = MISSING
 
 
@@ -122,8 +99,8 @@ class Trainer:
 class Save:
     """How often a run saves what it goes on from, besides at the end of every epoch."""
 
-    steps: int | None = MISSING  # of the optimiser
-    minutes: float | None = MISSING
+    steps: int | None = _set(least=1)  # of the optimiser
+    minutes: float | None = _set(least=0)
 
 
 @dataclass
@@ -134,10 +111,10 @@ class Slurm:
     account: str | None = MISSING
     qos: str | None = MISSING
     constraint: str | None = MISSING
-    hours: float = MISSING  # a run that needs longer saves, and is queued again
-    cpus: int | None = MISSING  # per device; null: as many as `workers`, and one
-    memory: int | None = MISSING  # GiB per node
-    at_once: int = MISSING  # runs of a sweep
+    hours: float = _set(least=0)  # a run that needs longer saves, and is queued again
+    cpus: int | None = _set(least=1)  # per device; null: as many as `workers`, and one
+    memory: int | None = _set(least=1)  # GiB per node
+    at_once: int = _set(least=1)  # runs of a sweep
 
 
 @dataclass
@@ -160,42 +137,38 @@ class Recipe:
     test: Test = field(default_factory=Test)
     optim: Optim = field(default_factory=Optim)
     trainer: Trainer = field(default_factory=Trainer)
-    save: Save = field(default_factory=Save)
-    slurm: Slurm = field(default_factory=Slurm)
-    wandb: Wandb = field(default_factory=Wandb)
+    save: Save = field(default_factory=Save, metadata={"where": True})
+    slurm: Slurm = field(default_factory=Slurm, metadata={"where": True})
+    wandb: Wandb = field(default_factory=Wandb, metadata={"where": True})
     decoder: Literal["pyav", "torchcodec"] = MISSING
-    cache: bool = MISSING  # keep decoded videos on disk, for all runs; for small datasets
-    workers: int = MISSING  # processes that load data, per device
-    max_batch_per_device: int | None = MISSING  # clips at once; a larger batch is accumulated
-    seed: int = MISSING
+    cache: bool = _set(where=True)  # keep decoded videos on disk, for all runs; for small datasets
+    workers: int = _set(least=0, where=True)  # processes that load data, per device
+    max_batch_per_device: int | None = _set(least=1, where=True)  # more clips are accumulated
+    seed: int = _set(least=0, most=2**32 - 1)
     complete: bool = False  # of a protocol: only runs that have a file of their own
     name: str = ""  # set by `load`
 
 
-def _keys(schema: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield every dotted key of a dataclass and of the dataclasses in it, with its type."""
+def _keys(
+    schema: Any, prefix: str = "", above: Mapping[str, Any] = MappingProxyType({})
+) -> Iterator[tuple[str, Any, Mapping[str, Any]]]:
+    """Yield every dotted key of a dataclass and of those in it, its type, and what else is said."""
     hints = get_type_hints(schema)
     for each in fields(schema):
-        kind = hints[each.name]
-        yield f"{prefix}{each.name}", kind
+        key, kind, said = f"{prefix}{each.name}", hints[each.name], {**above, **each.metadata}
+        yield key, kind, said
         if is_dataclass(kind):
-            yield from _keys(kind, f"{prefix}{each.name}.")
+            yield from _keys(kind, f"{key}.", said)
 
 
-SCHEMA = dict(_keys(Recipe))
+SCHEMA = {key: kind for key, kind, _ in _keys(Recipe)}
+METADATA = {key: said for key, _, said in _keys(Recipe)}
 SECTIONS = {key for key, kind in SCHEMA.items() if is_dataclass(kind)}
 FREE = {"backbone.options", "data", "method"}  # what stands in these, functions say
+FREE_WHERE = {"data.root", "data.videos"}  # no fields of ours: any dataset that has them means so
 KEYS = SCHEMA.keys() - SECTIONS - FREE - {"name", "complete"}
 
 
 def is_execution_key(key: str) -> bool:
     """Return whether `key` says where a run runs, not what it is."""
-    devices = ("accelerator", "devices", "num_nodes", "strategy")
-    return key in (
-        "workers",
-        "cache",
-        "max_batch_per_device",
-        "data.root",
-        "data.videos",
-        *(f"trainer.{each}" for each in devices),
-    ) or key.startswith(("wandb.", "slurm.", "save."))
+    return key in FREE_WHERE or bool(METADATA.get(key, {}).get("where"))

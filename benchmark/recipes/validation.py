@@ -1,32 +1,16 @@
 """Check what stands in recipes, and tell in which file a mistake is."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from benchmark import lookup
 from benchmark.errors import UserError, nearest
+from benchmark.recipes.schema import METADATA
 
 Layer = tuple[str, dict[str, Any]]  # where it stands, and what it sets
 
 ABSENT = "???"  # OmegaConf's word for a value that is not there
-AT_LEAST_1 = (
-    *("clip.frames", "clip.interval", "clip.size", "train.epochs", "train.batch"),
-    *("test.batch", "test.clips", "test.short_side", "trainer.num_nodes"),
-    *("save.steps", "slurm.cpus", "slurm.memory", "slurm.at_once", "max_batch_per_device"),
-)
-AT_LEAST_0 = (
-    *("workers", "seed", "optim.lr", "optim.weight_decay", "optim.warmup"),
-    *("clip.seconds", "save.minutes", "slurm.hours", "train.augment.lighting"),
-    *("train.augment.mixup", "train.augment.cutmix"),
-    *(f"train.augment.randaugment.{each}" for each in ("operations", "magnitude", "std")),
-)
-SHARES = (
-    *("train.holdout", "train.label_smoothing", "train.head_dropout", "train.augment.flip"),
-    *("train.augment.randaugment.probability", "train.augment.erasing.probability"),
-    "optim.warmup_start",
-)
-PAIRS = ("train.augment.short_side", "train.augment.scale", "train.augment.ratio", "optim.betas")
-TRIPLES = ("backbone.mean", "backbone.std")
+COUNTS = {2: "two", 3: "three"}
 
 
 def value_at(values: Mapping[str, Any], key: str) -> Any:
@@ -120,15 +104,17 @@ def validate_values(values: Mapping[str, Any], layers: Sequence[Layer]) -> None:
                 f"{source_of(key, layers)}: {key} is {value_at(values, key)!r}, not {what}"
             )
 
-    def each(keys: Sequence[str], fine: Callable[[Any], bool], what: str) -> None:
-        for key in keys:
-            demand(key, value_at(values, key) is None or fine(value_at(values, key)), what)
-
-    each(AT_LEAST_1, lambda value: value >= 1, "at least 1")
-    each(AT_LEAST_0, lambda value: value >= 0, "at least 0")
-    each(SHARES, lambda value: 0 <= value <= 1, "between 0 and 1")
-    each(PAIRS, lambda value: len(value) == 2, "two numbers")
-    each(TRIPLES, lambda value: len(value) == 3, "three numbers")
+    for key, said in METADATA.items():
+        value = value_at(values, key)
+        if value is None:
+            continue
+        match said:
+            case {"least": least, "most": most}:
+                demand(key, least <= value <= most, f"between {least} and {most}")
+            case {"least": least}:
+                demand(key, value >= least, f"at least {least}")
+            case {"length": length}:
+                demand(key, len(value) == length, f"{COUNTS[length]} numbers")
     known = lookup.functions("datamodules.loading.clip_sampling")
     for key in ("clip.sampling", "test.sampling"):
         name = value_at(values, key)
@@ -137,4 +123,3 @@ def validate_values(values: Mapping[str, Any], layers: Sequence[Layer]) -> None:
     demand(
         "train.holdout", value_at(values, "train.holdout") < 1, "less than 1: none is left to train"
     )
-    demand("test.crops", value_at(values, "test.crops") in (1, 3), "1 or 3")

@@ -16,6 +16,7 @@ from datamodules.dataset_info import DatasetInfo, Split
 from datamodules.datasets import _tables as tables
 from datamodules.datasets._tables import Listed
 from datamodules.errors import UserError, nearest
+from datamodules.randomness import Stream, generator
 
 LOOKED_AT = 16  # videos of a split, the first ones, that are looked for: one of them must exist
 MOST = 100_000  # classes: a larger number is no class number
@@ -234,5 +235,5 @@ def few(split: Split, shots: int, seed: int, names: Sequence[str]) -> tuple[int,
         own = order[bounds[label] : bounds[label + 1]]
         if len(own) < shots:
             raise UserError(f"data.shots={shots}, but class {name!r} has {len(own)} videos")
-        chosen += np.random.default_rng([seed, label]).permutation(own)[:shots].tolist()
+        chosen += generator(Stream.SHOTS, seed, label).permutation(own)[:shots].tolist()
     return tuple(sorted(chosen))

@@ -9,8 +9,6 @@ so that a larger picture shows the same scene.
 
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -21,7 +19,7 @@ from numpy.typing import NDArray
 
 from datamodules.dataset_info import Split
 from datamodules.errors import UserError
-from datamodules.files import exclusive
+from datamodules.files import build_once
 from datamodules.progress_bar import ProgressBar
 
 VERSION = 2  # count up whenever a change below changes a pixel or a label
@@ -30,6 +28,7 @@ IMAGES = {"train": range(1200), "holdout": range(1200, 1400), "test": range(1400
 # Motions 2 i and 2 i + 1 are each other's time reversal.
 MOTIONS = ("right", "left", "down", "up", "clockwise", "counter-clockwise", "growing", "shrinking")
 RATE = 8  # frames per second written into the files
+INDEX = "index.json"  # the last file of a dataset that is written: its parameters and labels
 
 Floats = NDArray[np.floating[Any]]
 Pictures = NDArray[np.uint8]  # (N, H, W, 3)
@@ -47,7 +46,7 @@ def digits() -> tuple[Floats, NDArray[np.int64]]:
 
 def randomness(split: str, number: int) -> np.random.Generator:
     """Return the random numbers of a split's clip, the same however many clips there are."""
-    return np.random.default_rng([VERSION, list(IMAGES).index(split), number])
+    return np.random.default_rng([VERSION, list(IMAGES).index(split), number])  # see randomness.py
 
 
 def motion(
@@ -187,15 +186,13 @@ def build(
     recipe = {"version": VERSION, "frames": frames, "size": size, **videos}
     key = hashlib.sha256(json.dumps([name, recipe], sort_keys=True).encode()).hexdigest()[:12]
     folder = root / f"{name}-{key}"
-    index = folder / "index.json"
-    if not index.exists():
-        with exclusive(folder, wait=f"waiting until {folder} is written by another process"):
-            if not index.exists():
-                try:
-                    _write_all(folder, draw, videos, recipe)
-                except OSError as error:
-                    raise UserError(f"cannot write {folder}: {error.strerror}") from error
-    labels = json.loads(index.read_text())["labels"]
+    build_once(
+        folder,
+        lambda part: _write_all(part, draw, videos, recipe),
+        wait=f"waiting until {folder} is written by another process",
+        proof=INDEX,
+    )
+    labels = json.loads((folder / INDEX).read_text())["labels"]
     return {
         split: Split.of(
             [str(_file(Path(folder.name), split, i)) for i in range(len(own))], own, root
@@ -211,22 +208,15 @@ def _file(folder: Path, split: str, number: int) -> Path:
 def _write_all(
     folder: Path, draw: Draw, videos: Mapping[str, int], recipe: Mapping[str, object]
 ) -> None:
-    """Write a dataset's videos and index beside `folder`, then move them there in one step."""
-    part = folder.with_name(f"{folder.name}.part")
-    for leftover in (part, folder):  # of a killed process; of a user who deleted the index
-        shutil.rmtree(leftover, ignore_errors=True)
+    """Write a dataset's videos and index into an empty folder."""
     for split in videos:
-        (part / split).mkdir(parents=True)
+        (folder / split).mkdir()
     labels: dict[str, list[int]] = {split: [] for split in videos}
     todo = [(split, number) for split, count in videos.items() for number in range(count)]
-    try:
-        with ProgressBar(f"writing {folder.name}", len(todo)) as told:
-            for split, number in todo:
-                pictures, label = draw(split, number)
-                write(_file(part, split, number), pictures)
-                labels[split].append(label)
-                told.advance()
-        (part / "index.json").write_text(json.dumps({**recipe, "labels": labels}))
-        os.rename(part, folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+    with ProgressBar(f"writing {folder.stem}", len(todo)) as told:
+        for split, number in todo:
+            pictures, label = draw(split, number)
+            write(_file(folder, split, number), pictures)
+            labels[split].append(label)
+            told.advance()
+    (folder / INDEX).write_text(json.dumps({**recipe, "labels": labels}))

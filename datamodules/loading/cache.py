@@ -6,7 +6,6 @@ the list, the files' sizes and times of change, and the decoder: what changes is
 """
 
 import hashlib
-import os
 import shutil
 from functools import partial
 from importlib.metadata import version
@@ -21,7 +20,7 @@ from datamodules.dataset_info import Split
 from datamodules.decoding.reading import read_video
 from datamodules.decoding.video import DecodeError, Open, Picture, RandomAccessVideo
 from datamodules.errors import UserError
-from datamodules.files import exclusive, file_state
+from datamodules.files import build_once, file_state
 from datamodules.progress_bar import ProgressBar
 
 VERSION = 1  # count up whenever a change below changes what lies in a cache
@@ -45,14 +44,11 @@ def cached(split: Split, name: str, open_video: Open, decoder: str) -> "Cache":
         UserError: The cache would take too much of what is free on the disk, or cannot be written.
     """
     place = files.RUNS / "cache" / f"{name}-{_key(split, decoder)}"
-    if not place.exists():
-        with exclusive(place, wait=f"waiting until {name} is decoded by another process"):
-            if not place.exists():
-                _refuse_if_large(split, name, open_video, place)
-                try:
-                    _build(split, name, open_video, place)
-                except OSError as error:
-                    raise UserError(f"cannot write {place}: {error.strerror}") from None
+    build_once(
+        place,
+        lambda folder: _decode_all(split, name, open_video, folder),
+        wait=f"waiting until {name} is decoded by another process",
+    )
     return Cache(split, open_video, place)
 
 
@@ -133,7 +129,7 @@ def _key(split: Split, decoder: str) -> str:
     return digest.hexdigest()[:12]
 
 
-def _refuse_if_large(split: Split, name: str, open_video: Open, place: Path) -> None:
+def _refuse_if_large(split: Split, name: str, open_video: Open, folder: Path) -> None:
     """Raise a UserError if the cache would take more than its share of the disk."""
     sizes = []
     for index in np.linspace(0, len(split) - 1, min(TRIED, len(split))).astype(int).tolist():
@@ -142,11 +138,11 @@ def _refuse_if_large(split: Split, name: str, open_video: Open, place: Path) -> 
         except DecodeError:
             continue
     needed = float(np.mean(sizes)) * len(split) if sizes else 0.0
-    free = shutil.disk_usage(place.parent).free
+    free = shutil.disk_usage(folder.parent).free
     if needed > SHARE * free:
         raise UserError(
             f"cache=true needs about {needed / 1e9:,.0f} GB for the {len(split):,} videos of "
-            f"{name}, more than half of the {free / 1e9:,.0f} GB free in {place.parent}"
+            f"{name}, more than half of the {free / 1e9:,.0f} GB free in {folder.parent}"
         )
 
 
@@ -162,34 +158,28 @@ def _everything(
     return video.frames(range(len(video))), video.times, video.duration
 
 
-def _build(split: Split, name: str, open_video: Open, place: Path) -> None:
-    """Decode all videos beside `place`, then move them there in one step."""
-    part = place.with_suffix(".part")
-    shutil.rmtree(part, ignore_errors=True)  # of a killed process
-    part.mkdir()
+def _decode_all(split: Split, name: str, open_video: Open, folder: Path) -> None:
+    """Decode all videos into `folder`."""
+    _refuse_if_large(split, name, open_video, folder)
     places = np.zeros((len(split), 5), np.int64)  # first byte, first time, frames, height, width
     times, durations, shown = list[NDArray[np.float64]](), np.zeros(len(split)), 0
-    try:
-        with (
-            (part / "frames").open("wb") as file,
-            ProgressBar(f"decoding {name}", len(split)) as told,
-        ):
-            for index in range(len(split)):
-                try:
-                    frames, moments, durations[index] = read_video(
-                        split.path(index), partial(open_video, index), _everything
-                    )
-                    times.append(moments)
-                except DecodeError:
-                    told.advance(broken=True)
-                    continue
-                places[index] = file.tell(), shown, *frames.shape[:3]
-                shown += len(frames)
-                file.write(np.ascontiguousarray(frames).data)
-                told.advance()
-        found = (places, np.concatenate([*times, np.empty(0)]), durations)
-        for array, values in zip(ARRAYS, found, strict=True):
-            np.save(part / f"{array}.npy", values)
-        os.rename(part, place)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+    with (
+        (folder / "frames").open("wb") as file,
+        ProgressBar(f"decoding {name}", len(split)) as told,
+    ):
+        for index in range(len(split)):
+            try:
+                frames, moments, durations[index] = read_video(
+                    split.path(index), partial(open_video, index), _everything
+                )
+            except DecodeError:
+                told.advance(broken=True)
+                continue
+            times.append(moments)
+            places[index] = file.tell(), shown, *frames.shape[:3]
+            shown += len(frames)
+            file.write(np.ascontiguousarray(frames).data)
+            told.advance()
+    found = (places, np.concatenate([*times, np.empty(0)]), durations)
+    for array, values in zip(ARRAYS, found, strict=True):
+        np.save(folder / f"{array}.npy", values)

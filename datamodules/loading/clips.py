@@ -1,6 +1,7 @@
 """A sample: one random clip of a video to train on, or all its views to test on."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,19 +12,41 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from datamodules.dataset_info import Split
+from datamodules.dataset_info import DatasetInfo, Split
 from datamodules.decoding.reading import read_video
 from datamodules.decoding.video import DecodeError, Open, RandomAccessVideo
-from datamodules.loading.clip_sampling import Frames
+from datamodules.errors import UserError, nearest
+from datamodules.loading.clip_sampling import SAMPLINGS, Frames
 from datamodules.loading.samplers import Key
-from datamodules.transforms.augmentation import Augmentation
+from datamodules.randomness import Stream, generator
+from datamodules.transforms import spatial
+from datamodules.transforms.augmentation import augment_clip
 from datamodules.transforms.random_erasing import draw_box
-from datamodules.transforms.spatial import short_side, square_crops
+from datamodules.transforms.settings import Augment
 
-SAMPLE = 0  # what random numbers are for: no two uses may share them; the order of clips is 1
 ATTEMPTS = 10  # so many broken videos in a row are no accident
 
 Item = dict[str, Any]
+Sampling = Callable[..., Frames]  # of `clip_sampling`, but for times, clips and rng
+
+
+def sampling(
+    name: str, *, frames: int, interval: int = 1, seconds: float | None = None
+) -> Sampling:
+    """Return which frames make a clip.
+
+    Args:
+        name: Of a function in `datamodules.loading.clip_sampling`.
+        frames: T, frames per clip.
+        interval: Distance between frames, where the sampling has one.
+        seconds: Length of a clip, where the sampling has one.
+
+    Raises:
+        UserError: There is no such function.
+    """
+    if name not in SAMPLINGS:
+        raise UserError(f"no sampling {name!r}{nearest(name, SAMPLINGS)}")
+    return partial(SAMPLINGS[name], frames=frames, interval=interval, seconds=seconds)
 
 
 class TrainingClips(Dataset[Item]):
@@ -32,37 +55,38 @@ class TrainingClips(Dataset[Item]):
     A video that cannot be decoded is replaced by another one.
 
     Args:
-        split: The videos.
+        data: The dataset: the videos of its "train". Flips are done as far as it allows them.
         open_video: Opens one of them.
-        choose: Which frames: a sampling.
-        augment: Crops, flips and colours.
+        choose: Which frames.
+        augment: How clips are varied.
         size: Pixels of a side.
-        erasing: Probability of erasing a part.
-        swaps: Labels that a flip turns into others, both ways.
+        interpolation: Of every resize: "bilinear" or "bicubic".
         seed: Of all that is random.
     """
 
     def __init__(
         self,
-        split: Split,
+        data: DatasetInfo,
         open_video: Open,
-        choose: Callable[..., Frames],
-        augment: Augmentation,
+        choose: Sampling,
+        augment: Augment,
         *,
         size: int,
-        erasing: float,
-        swaps: Mapping[int, int],
+        interpolation: str,
         seed: int,
     ) -> None:
-        self.split, self.open, self.choose, self.augment = split, open_video, choose, augment
-        self.size, self.erasing, self.swaps, self.seed = size, erasing, swaps, seed
+        self.split, self.open, self.choose = data.splits["train"], open_video, choose
+        self.augment = augment if data.flip in ("ok", "swap") else replace(augment, flip=0.0)
+        self.swaps = {a: b for pair in data.swaps for a, b in (pair, pair[::-1])}
+        self.size, self.interpolation, self.seed = size, interpolation, seed
+        choose(np.zeros(1), clips=1, rng=np.random.default_rng(0))  # an option it lacks: told now
 
     def __len__(self) -> int:
         return len(self.split)
 
     def __getitem__(self, key: Key) -> Item:
         epoch, asked = key
-        rng = np.random.default_rng([SAMPLE, self.seed, epoch, asked])
+        rng = generator(Stream.SAMPLE, self.seed, epoch, asked)
         index = asked
         for attempt in range(ATTEMPTS):
             try:
@@ -73,7 +97,9 @@ class TrainingClips(Dataset[Item]):
                 index = int(rng.integers(len(self)))
             else:
                 break
-        clip, mirrored = self.augment(_tensor(frames), rng, self.size)
+        clip, mirrored = augment_clip(
+            *(_tensor(frames), rng, self.augment), size=self.size, interpolation=self.interpolation
+        )
         label = self.split.label(index)
         return {
             "video": clip.transpose(0, 1),
@@ -81,7 +107,7 @@ class TrainingClips(Dataset[Item]):
             "index": index,
             "broken": asked if attempt else -1,
             "epoch": epoch,
-            "erase": draw_box(rng, self.size, self.erasing),
+            "erase": draw_box(rng, self.size, self.augment.erasing.probability),
             "noise": int(rng.integers(2**62)),
         }
 
@@ -102,37 +128,49 @@ class AllViews(Dataset[Item]):
     Args:
         split: The videos.
         open_video: Opens one of them.
-        choose: Which frames: a sampling.
-        frames: T, per clip.
+        choose: Which frames.
         clips: Per video.
         crops: Per clip, 1 or 3.
-        short_side: Pixels that the shorter side is resized to.
         size: Pixels of a side of the crops.
-        interpolation: Of the resize.
+        short_side: Pixels that the shorter side is resized to; None: `size`.
+        interpolation: Of the resize: "bilinear" or "bicubic".
         tolerant: A video that cannot be decoded is black and said to be broken; or DecodeError.
+
+    Raises:
+        UserError: An argument is wrong.
     """
 
     def __init__(
         self,
         split: Split,
         open_video: Open,
-        choose: Callable[..., Frames],
+        choose: Sampling,
         *,
-        frames: int,
         clips: int,
         crops: int,
-        short_side: int,
         size: int,
+        short_side: int | None,
         interpolation: str,
         tolerant: bool,
     ) -> None:
+        if crops not in (1, 3):
+            raise UserError(f"test.crops must be 1 or 3, not {crops}")
+        if short_side is not None and short_side < size:
+            raise UserError(f"test.short_side={short_side} is less than clip.size={size}")
         self.split, self.open, self.choose = split, open_video, choose
-        self.frames, self.clips, self.crops = frames, clips, crops
-        self.short_side, self.size, self.interpolation = short_side, size, interpolation
-        self.tolerant = tolerant
+        self.clips, self.crops, self.size = clips, crops, size
+        self.short_side = size if short_side is None else short_side
+        self.interpolation, self.tolerant = interpolation, tolerant
+        tried = choose(np.zeros(1), clips=clips, rng=None)  # an option it lacks: told now
+        self.frames = tried.shape[1]
 
     def __len__(self) -> int:
         return len(self.split)
+
+    @property
+    def views(self) -> int:
+        """V, clips x crops."""
+        return self.clips * self.crops
 
     def __getitem__(self, index: int) -> Item:
         try:
@@ -140,7 +178,7 @@ class AllViews(Dataset[Item]):
         except DecodeError:
             if not self.tolerant:
                 raise
-            shape = (self.clips * self.crops, 3, self.frames, self.size, self.size)
+            shape = (self.views, 3, self.frames, self.size, self.size)
             views, broken = torch.zeros(shape, dtype=torch.uint8), True
         label = self.split.label(index)
         return {"video": views, "label": label, "index": index, "broken": index if broken else -1}
@@ -153,9 +191,9 @@ class AllViews(Dataset[Item]):
             return video.frames(numbers.reshape(-1))
 
         frames = _tensor(read_video(self.split.path(index), partial(self.open, index), take))
-        frames = short_side(frames, self.short_side, self.interpolation)
-        views = torch.stack(square_crops(frames, self.size, self.crops))  # (s, clips T, C, H, W)
-        return rearrange(views, "s (v t) c h w -> (v s) c t h w", v=self.clips)
+        frames = spatial.short_side(frames, self.short_side, self.interpolation)
+        crops = spatial.square_crops(frames, self.size, self.crops)  # each (clips T, C, H, W)
+        return rearrange(torch.stack(crops), "s (v t) c h w -> (v s) c t h w", v=self.clips)
 
 
 def _tensor(pictures: NDArray[np.uint8]) -> Tensor:

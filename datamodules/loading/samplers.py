@@ -7,8 +7,7 @@ from torch.utils.data import Dataset
 from torch.utils.data.distributed import DistributedSampler
 
 from datamodules.errors import UserError
-
-ORDER = 1  # what random numbers are for: no two uses may share them; a sample's are 0
+from datamodules.randomness import Stream, generator
 
 Key = tuple[int, int]  # epoch, index
 
@@ -48,7 +47,7 @@ class TrainingSampler(DistributedSampler[Key]):
         self.epoch, self._begun = epoch, (epoch, done)
 
     def __iter__(self) -> Iterator[Key]:
-        rng = np.random.default_rng([ORDER, self.seed, self.epoch])
+        rng = generator(Stream.ORDER, self.seed, self.epoch)
         order = rng.permutation(len(self.dataset))  # type: ignore[arg-type]
         stretches = order[: self.steps * self.batch].reshape(self.steps, self.num_replicas, -1)
         begun, done = self._begun

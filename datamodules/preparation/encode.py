@@ -21,6 +21,7 @@ from datamodules.decoding.indexed_video import IndexedVideo
 from datamodules.decoding.open import open_video
 from datamodules.decoding.reading import demand_readable
 from datamodules.decoding.video import DecodeError, RandomAccessVideo
+from datamodules.files import atomic_path
 from datamodules.preparation.resumable import Row
 
 AT_ONCE = 2**27  # bytes of frames in memory
@@ -45,20 +46,15 @@ class Encoding:
             OSError: The machine does not deliver it, or nothing can be written.
         """
         source, target = os.path.join(self.root, name), Path(self.out, name)
-        target.parent.mkdir(parents=True, exist_ok=True)
         target.unlink(missing_ok=True)  # of a source that has changed since
-        part = target.with_name(f".{target.name}.part")
         try:
-            with open_video(source) as video:
+            with open_video(source) as video, atomic_path(target) as part:
                 height, width = self.size(*video.frames([0]).shape[1:3])
                 self.write(part, pieces(video), video.times, height, width)
                 check(part, video.times)
-            part.replace(target)
         except DecodeError:
             demand_readable(source)
             raise
-        finally:
-            part.unlink(missing_ok=True)
         after = target.stat().st_size
         return {**self.settings, "frames": len(video), "before": size(source), "after": after}
 

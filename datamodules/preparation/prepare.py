@@ -33,6 +33,9 @@ BUDGETS: dict[str, Callable[[int], NDArray[np.int64]]] = {  # frame count -> wha
     "16, every 4th one ": lambda count: np.minimum(count // 4 + 4 * np.arange(16), count - 1),
 }
 
+# What is decoded -> milliseconds before, after, and how many times faster, each a median.
+Speeds = dict[str, tuple[float, float, float]]
+
 
 def prepare(
     data: DatasetInfo,
@@ -96,17 +99,11 @@ def copy_lists(root: Path, out: Path, names: Sequence[str]) -> None:
                 shutil.copy2(root / here / each, out / here / each)
 
 
-def speed_up(
-    data: DatasetInfo, out: Path, rows: Mapping[str, Row]
-) -> dict[str, tuple[float, float, float]]:
-    """Time decoding before and after, side by side, on a few videos and one thread.
-
-    Returns:
-        What is decoded -> milliseconds before, after, and how many times faster, each a median.
-    """
+def speed_up(data: DatasetInfo, out: Path, rows: Mapping[str, Row]) -> Speeds:
+    """Time decoding before and after, side by side, on a few videos and one thread."""
     fine = [name for name, row in rows.items() if row["problem"] is None]
     chosen = [fine[i] for i in np.linspace(0, len(fine) - 1, min(SAMPLE, len(fine))).astype(int)]
-    folders, found = (data.splits["train"].root, out), {}
+    folders, found = (data.splits["train"].root, out), Speeds()
     for budget, choose in BUDGETS.items():
         taken = []  # (before, after) of every video
         for name in chosen:
@@ -128,14 +125,14 @@ def _seconds(path: Path, choose: Callable[[int], NDArray[np.int64]]) -> float:
     return time.perf_counter() - start
 
 
-def summary(data: DatasetInfo, out: Path, rows: Mapping[str, Row]) -> str:
+def summary(data: DatasetInfo, out: Path, rows: Mapping[str, Row], speeds: Speeds) -> str:
     """Return what came of it, for reading: sizes, decoding times, and what is broken."""
     fine = [row for row in rows.values() if row["problem"] is None]
     broken = [row for row in rows.values() if row["problem"] is not None]
     before, after = (sum(row[key] for row in fine) for key in ("before", "after"))
     said = [f"{data.name}: {len(rows):,} videos, {len(broken):,} broken, in {out}", ""]
     said.append(f"  size    {before / 1e9:.3g} GB -> {after / 1e9:.3g} GB")
-    for budget, (old, new, ratio) in speed_up(data, out, rows).items():
+    for budget, (old, new, ratio) in speeds.items():
         said.append(f"  {budget}  {old:.1f} ms -> {new:.1f} ms, {ratio:.1f} x as fast")
     said += [f"  left out: {row['name']}: {row['problem']}" for row in broken[:SHOWN]]
     if len(broken) > SHOWN:

@@ -6,8 +6,6 @@ are treated alike. What is switched off draws nothing.
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Literal
 
 import numpy as np
 import torch
@@ -15,6 +13,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional  # type: ignore[import-untyped]
 
 from datamodules.transforms.randaugment import rand_augment
+from datamodules.transforms.settings import Augment
 from datamodules.transforms.spatial import resize, short_side
 
 # Variances and directions of the colours of ImageNet, in pixels of 0..255 (AlexNet, 2012).
@@ -24,90 +23,42 @@ COLOUR_AXES = np.array(
 )
 
 
-@dataclass(frozen=True)
-class RandAugment:
-    """How RandAugment varies a clip; without operations it does not.
+def augment_clip(
+    clip: Tensor, rng: np.random.Generator, how: Augment, *, size: int, interpolation: str
+) -> tuple[Tensor, bool]:
+    """Vary a clip, up to its crop and its colours: it is erased and mixed where the model is.
 
-    Attributes:
-        operations: Drawn per clip.
-        magnitude: 0 to 10.
-        std: Standard deviation of an operation's magnitude around that.
-        probability: Of each drawn operation being carried out.
-        when: Before or after the crop and the flip.
-        library: Whose operations: "pytorchvideo" or "timm".
-    """
-
-    operations: int = 0
-    magnitude: float = 7.0
-    std: float = 0.5
-    probability: float = 0.5
-    when: Literal["before", "after"] = "before"
-    library: str = "pytorchvideo"
-
-    def __call__(self, clip: Tensor, rng: np.random.Generator) -> Tensor:
-        """Return the clip (T, 3, H, W) after some operations."""
-        options = asdict(self)
-        del options["when"]
-        return rand_augment(clip, rng, **options)
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """How training clips are varied, in the order of the attributes.
-
-    Attributes:
-        short_side: Least and most pixels of the shorter side, which is drawn; None: as it is.
-        randaugment: RandAugment, here or after the flip.
-        crop: "resized" cuts out a part and resizes it, "plain" cuts out a square of the size asked
-            for.
-        scale: Smallest and largest share of the area that a resized crop covers.
-        ratio: Smallest and largest width / height of a resized crop.
-        flip: Probability of mirroring left and right.
-        lighting: Standard deviation of `light`; 0: none.
+    Args:
+        clip: Frames, uint8 (T, 3, H, W).
+        rng: Random numbers.
+        how: What is done to it.
+        size: Height and width of the result.
         interpolation: Of every resize: "bilinear" or "bicubic".
+
+    Returns:
+        The clip (T, 3, size, size), and whether it was mirrored.
     """
-
-    scale: Sequence[float]
-    ratio: Sequence[float]
-    flip: float
-    short_side: Sequence[int] | None = None
-    randaugment: RandAugment = field(default_factory=RandAugment)
-    crop: Literal["resized", "plain"] = "resized"
-    lighting: float = 0.0
-    interpolation: str = "bilinear"
-
-    def __call__(self, clip: Tensor, rng: np.random.Generator, size: int) -> tuple[Tensor, bool]:
-        """Vary a clip.
-
-        Args:
-            clip: Frames, uint8 (T, 3, H, W).
-            rng: Random numbers.
-            size: Height and width of the result.
-
-        Returns:
-            The clip (T, 3, size, size), and whether it was mirrored.
-        """
-        rand, how = self.randaugment, self.interpolation
-        if self.short_side is not None:
-            low, high = self.short_side
-            side = low if low == high else round(rng.uniform(low, high))
-            clip = short_side(clip, side, how)
-        if rand.operations and rand.when == "before":
-            clip = rand(clip, rng)
-        if self.crop == "plain":
-            clip = random_crop(clip, size, rng, how)
-        else:
-            clip = random_resized_crop(
-                clip, size, rng, scale=self.scale, ratio=self.ratio, interpolation=how
-            )
-        mirrored = bool(rng.random() < self.flip)
-        if mirrored:
-            clip = functional.horizontal_flip(clip)
-        if rand.operations and rand.when == "after":
-            clip = rand(clip, rng)
-        if self.lighting:
-            clip = pca_lighting(clip, rng, self.lighting)
-        return clip, mirrored
+    rand = how.randaugment
+    if how.short_side is not None:
+        low, high = how.short_side
+        side = low if low == high else round(rng.uniform(low, high))
+        clip = short_side(clip, side, interpolation)
+    if rand.operations and rand.when == "before":
+        clip = rand_augment(clip, rng, rand)
+    if how.crop == "plain":
+        clip = random_crop(clip, size, rng, interpolation)
+    else:
+        clip = random_resized_crop(
+            clip, size, rng, scale=how.scale, ratio=how.ratio, interpolation=interpolation
+        )
+    mirrored = bool(rng.random() < how.flip)
+    if mirrored:
+        clip = functional.horizontal_flip(clip)
+    if rand.operations and rand.when == "after":
+        clip = rand_augment(clip, rng, rand)
+    if how.lighting:
+        clip = pca_lighting(clip, rng, how.lighting)
+    return clip, mirrored
 
 
 def random_resized_crop(

@@ -1,4 +1,4 @@
-"""What happens to training clips after normalisation, where the model is: erasing and mixing.
+"""Mixup and cutmix of training clips, after normalisation and where the model is.
 
 B clips (B, C, T, H, W), a float tensor of which nobody else holds a part: it is changed in place.
 What is random was drawn with the sample, or comes from seeds that were: it is the same at any
@@ -49,7 +49,7 @@ def mix(
     for k, rng in enumerate(rngs):
         pair = video[2 * k : 2 * k + 2]
         if cutmix and (not mixup or rng.random() < 0.5):
-            part = _part(pair, _pasted(rng, video.shape[-2:], cutmix))
+            part = rectangle(pair, _pasted(rng, video.shape[-2:], cutmix))
             part.copy_(part.flip(0))
             share = part.numel() / pair.numel()
         elif mixup:
@@ -62,7 +62,7 @@ def mix(
     return video, target
 
 
-def _part(video: Tensor, place: Sequence[int]) -> Tensor:
+def rectangle(video: Tensor, place: Sequence[int]) -> Tensor:
     """Return the rectangle (top, left, height, width) of all frames (..., H, W), as a view."""
     top, left, height, width = place
     return video[..., top : top + height, left : left + width]

@@ -19,6 +19,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional  # type: ignore[import-untyped]
 
 from datamodules.errors import UserError, nearest
+from datamodules.transforms.settings import RandAugment
 
 HIGHEST = 10.0  # magnitude
 FILL = {"pytorchvideo": 0.0, "timm": 128.0}
@@ -26,38 +27,21 @@ FILL = {"pytorchvideo": 0.0, "timm": 128.0}
 BILINEAR = functional.InterpolationMode.BILINEAR  # timm's is drawn or set; tensors have no other
 
 
-def rand_augment(
-    clip: Tensor,
-    rng: np.random.Generator,
-    *,
-    operations: int,
-    magnitude: float,
-    std: float,
-    probability: float,
-    library: str = "pytorchvideo",
-) -> Tensor:
-    """Return a clip after some random operations.
-
-    Args:
-        clip: Frames, uint8 (T, 3, H, W).
-        rng: Random numbers.
-        operations: How many are drawn.
-        magnitude: 0 to 10.
-        std: Standard deviation of an operation's magnitude around that.
-        probability: Of each drawn operation being carried out.
-        library: "pytorchvideo" or "timm".
+def rand_augment(clip: Tensor, rng: np.random.Generator, how: RandAugment) -> Tensor:
+    """Return a clip, uint8 (T, 3, H, W), after some random operations.
 
     Raises:
         UserError: there is no such library, or it has fewer operations.
     """
+    library, operations = how.library, how.operations
     if library not in FILL:
         raise UserError(f"no RandAugment of {library!r}{nearest(library, FILL)}")
     known = [name for name in OPERATIONS if library == "timm" or name != "solarize_add"]
     if library == "pytorchvideo" and operations > len(known):
         raise UserError(f"randaugment.operations is {operations}, pytorchvideo has {len(known)}")
     for choice in rng.choice(len(known), operations, replace=library == "timm").tolist():
-        if rng.random() < probability:
-            strength = float(np.clip(rng.normal(magnitude, std), 0, HIGHEST)) / HIGHEST
+        if rng.random() < how.probability:
+            strength = float(np.clip(rng.normal(how.magnitude, how.std), 0, HIGHEST)) / HIGHEST
             sign = 1 if rng.random() < 0.5 else -1
             clip = OPERATIONS[known[choice]](clip, sign * strength, FILL[library])
     return clip

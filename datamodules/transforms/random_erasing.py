@@ -1,4 +1,4 @@
-"""TODO datamodules.transforms.random_erasing."""
+"""Random erasing: the rectangle is drawn with the sample, and erased where the model is."""
 
 import math
 
@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from datamodules.transforms.mixup import _part
+from datamodules.transforms.mixup import rectangle
 
 AREA = 0.02, 1 / 3  # of a frame, least and most of it that is erased (timm's defaults)
 ASPECT = 0.3, 1 / 0.3  # height / width of what is erased
@@ -43,7 +43,7 @@ def erase(
 
     Args:
         video: Normalised clips (B, C, T, H, W); changed.
-        boxes: What `box` drew for each (B, 4).
+        boxes: What `draw_box` drew for each (B, 4).
         seeds: Of the noise of each (B,).
         fill: "zero": 0 after normalisation, the mean colour (AIM). "grey": pixels of 128
             (ZeroI2V). "noise": pixels drawn from 0 to 255, anew for every frame (ZeroI2V).
@@ -52,7 +52,7 @@ def erase(
     """
     if fill == "noise":
         for clip, place, seed in zip(video, boxes.tolist(), seeds.tolist(), strict=True):
-            part = _part(clip, place)
+            part = rectangle(clip, place)
             noise = torch.randint(
                 256, part.shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(seed)
             )

@@ -1,4 +1,4 @@
-"""TODO datamodules.transforms.spatial."""
+"""Sizes and crops of whole clips, nothing random: uint8 (..., C, H, W) in and out."""
 
 from torch import Tensor
 from torchvision.transforms.v2 import functional  # type: ignore[import-untyped]

@@ -9,26 +9,26 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from augments import AS_IT_IS
 from lightning import Trainer
 from make_videos import SHAPE, write
 from torch import Tensor
 from torch.utils.data.distributed import DistributedSampler
 
 from datamodules import datamodule
-from datamodules.datamodule import VideoDataModule
-from datamodules.dataset_info import DatasetInfo, Split
+from datamodules.datamodule import VideoDataModule, all_views, training_clips
+from datamodules.dataset_info import DatasetInfo, Split, hold_out
 from datamodules.decoding.video import DecodeError
 from datamodules.errors import UserError
-from datamodules.transforms.augmentation import Augmentation
+from datamodules.loading.clips import sampling
+from datamodules.transforms.settings import Augment, Erasing
 
-AS_IT_IS = Augmentation(scale=[1, 1], ratio=[1, 1], flip=0)
 OPTIONS: dict[str, Any] = {
     "frames": 3,
     "size": 24,
     "sampling": "uniform",
-    "interval": 1,
     "batch": 4,
-    "augment": Augmentation(scale=[0.3, 1.0], ratio=[0.75, 1.33], flip=0.5),
+    "augment": replace(AS_IT_IS, scale=[0.3, 1.0], ratio=[0.75, 1.33], flip=0.5),
     "test_batch": 4,
     "clips": 1,
     "crops": 1,
@@ -38,10 +38,18 @@ OPTIONS: dict[str, Any] = {
     "workers": 0,
     "seed": 0,
 }
+MIXUP = replace(AS_IT_IS, mixup=1.0)
 
 
 def module(data: DatasetInfo, world: int = 1, rank: int = 0, **options: Any) -> VideoDataModule:
-    made = VideoDataModule(data, **{**OPTIONS, **options})
+    given = {**OPTIONS, **options}
+    data = hold_out(data, given.pop("holdout"), given["seed"])
+    choose = sampling(given.pop("sampling"), frames=given.pop("frames"))
+    shared = {"size": given.pop("size"), "interpolation": "bilinear"}
+    views = {k: given.pop(k) for k in ("clips", "crops", "short_side", "broken") if k in given}
+    testing = all_views(data, choose, **views, **shared)
+    training = training_clips(data, choose, given.pop("augment"), seed=given.pop("seed"), **shared)
+    made = VideoDataModule(data, training=training, testing=testing, **given)
     if world > 1:
         made.trainer = SimpleNamespace(  # type: ignore[assignment]
             world_size=world, global_rank=rank, fit_loop=Trainer(logger=False).fit_loop
@@ -224,7 +232,9 @@ def test_a_flip_swaps_labels_where_the_dataset_knows_how(listed: DatasetInfo):
 @pytest.mark.parametrize(("mixup", "cutmix"), [(0.8, 0), (0, 1.0), (0.8, 1.0)])
 def test_clips_mix_alike_at_any_number_of_ranks(listed: DatasetInfo, mixup: float, cutmix: float):
     def mixed(**options: Any) -> dict[str, Tensor]:
-        made = module(listed, batch=12, mixup=mixup, cutmix=cutmix, erasing=0.5, **options)
+        varied: Augment = OPTIONS["augment"]
+        augment = replace(varied, mixup=mixup, cutmix=cutmix, erasing=Erasing(0.5, "zero"))
+        made = module(listed, batch=12, augment=augment, **options)
         batches = [made.on_after_batch_transfer(each, 0) for each in made.train_dataloader()]
         return joined(batches)
 
@@ -297,9 +307,9 @@ def test_videos_are_normalised_after_the_transfer(listed: DatasetInfo, shape: tu
     [
         ({"world": 3}, "3 devices; the nearest that can: 3 or 6"),
         ({"world": 8}, "8 devices; the nearest that can: 8"),
-        ({"world": 4, "mixup": 1.0}, "in pairs over 4 devices; the nearest that can: 8"),
-        ({"mixup": 1.0, "max_batch_per_device": 1}, "the least that will do: 2"),
-        ({"test_short_side": 20}, "test.short_side=20 is less than clip.size=24"),
+        ({"world": 4, "augment": MIXUP}, "in pairs over 4 devices; the nearest that can: 8"),
+        ({"augment": MIXUP, "max_batch_per_device": 1}, "the least that will do: 2"),
+        ({"short_side": 20}, "test.short_side=20 is less than clip.size=24"),
         ({"batch": 14}, "more than the 13 training videos of listed"),
         ({"sampling": "unifrom"}, "did you mean 'uniform'"),
         ({"crops": 2}, "1 or 3, not 2"),
@@ -310,3 +320,26 @@ def test_mistakes_are_told_in_one_line(listed: DatasetInfo, wrong: dict[str, Any
     with pytest.raises(UserError, match=message) as caught:
         module(listed, **wrong).train_dataloader()
     assert "\n" not in str(caught.value)
+
+
+def test_clips_of_other_videos_than_the_datas_are_refused(listed: DatasetInfo):
+    """Whoever holds videos out afterwards would train on them, or test on the test split."""
+    choose, shared = sampling("uniform", frames=2), {"size": 24, "interpolation": "bilinear"}
+    held = hold_out(listed, 0.3, seed=0)
+    parts: dict[str, Any] = {"batch": 4, "test_batch": 4, "mean": [0.5], "std": [0.5], "workers": 0}
+    for wrong, split in (("training", "train"), ("testing", "holdout")):
+        of = {"training": held, "testing": held, wrong: listed}
+        with pytest.raises(ValueError, match=f"not of the videos of '{split}' of listed"):
+            VideoDataModule(
+                held,
+                training=training_clips(of["training"], choose, AS_IT_IS, seed=0, **shared),
+                testing=all_views(of["testing"], choose, clips=1, crops=1, **shared),
+                **parts,
+            )
+
+
+def test_an_option_that_a_sampling_lacks_is_told_before_a_video_is_opened(listed: DatasetInfo):
+    with pytest.raises(UserError, match=r"clip\.seconds is not set"):
+        module(listed, sampling="pytorchvideo_constant")
+    with pytest.raises(UserError, match=r"test\.clips is 2"):
+        module(listed, sampling="st_adapter_uniform", clips=2)

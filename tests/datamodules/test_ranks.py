@@ -9,14 +9,15 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from augments import AS_IT_IS
 from lightning import Trainer
 from torch import Tensor, nn
 
 from benchmark.training import evaluation
 from benchmark.training.evaluation import Scores
-from datamodules.datamodule import VideoDataModule, _fork_server
+from datamodules.datamodule import VideoDataModule, _fork_server, all_views, training_clips
 from datamodules.dataset_info import DatasetInfo
-from datamodules.transforms.augmentation import Augmentation
+from datamodules.loading.clips import sampling
 
 SETTINGS = ((0, 1), (0, 3), (0, 8), (2, 3))  # workers, and clips per forward
 Found = dict[tuple[int, int], Scores]  # by setting
@@ -41,23 +42,18 @@ def evaluate(rank: int, world: int, data: DatasetInfo, folder: Path) -> None:
         "gloo", init_method=f"file://{folder}/meet{world}", world_size=world, rank=rank
     )
     model, found = Blind().eval(), {}
+    choose = sampling("uniform", frames=2)
+    shared: dict[str, Any] = {"size": 24, "interpolation": "bilinear"}
     for workers, clips in SETTINGS:
         module = VideoDataModule(
             data,
-            frames=2,
-            size=24,
-            sampling="uniform",
-            interval=1,
+            training=training_clips(data, choose, AS_IT_IS, seed=0, **shared),
+            testing=all_views(data, choose, clips=2, crops=3, **shared),
             batch=6,
-            augment=Augmentation(scale=[1, 1], ratio=[1, 1], flip=0),
             test_batch=clips,
-            clips=2,
-            crops=3,
             mean=[0.5] * 3,
             std=[0.2] * 3,
-            holdout=0,
             workers=workers,
-            seed=0,
         )
         fit_loop = Trainer(logger=False, accelerator="cpu").fit_loop
         module.trainer = SimpleNamespace(  # type: ignore[assignment]

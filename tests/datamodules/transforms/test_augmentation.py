@@ -1,25 +1,32 @@
 """Crops, flips and colours treat all frames alike, and do nothing where nothing is to do."""
 
 import hashlib
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from augments import AS_IT_IS, RAND
 from torch import Tensor
 from torchvision.transforms.v2 import functional
 
 from datamodules.transforms.augmentation import (
     COLOUR_AXES,
-    Augmentation,
-    RandAugment,
+    augment_clip,
     pca_lighting,
     random_crop,
     random_resized_crop,
 )
+from datamodules.transforms.randaugment import rand_augment
 from datamodules.transforms.spatial import resize, short_side, square_crops
 
-WHOLE: dict[str, Any] = {"scale": (1, 1), "ratio": (1, 1), "flip": 0}
+
+def varied(
+    clip: Tensor, rng: np.random.Generator, size: int, how: str = "bilinear", **options: Any
+) -> tuple[Tensor, bool]:
+    """Return a clip, and whether it is mirrored, after what `options` change of no augmentation."""
+    return augment_clip(clip, rng, replace(AS_IT_IS, **options), size=size, interpolation=how)
 
 
 def places(height: int, width: int, frames: int = 4) -> torch.Tensor:
@@ -33,7 +40,7 @@ def places(height: int, width: int, frames: int = 4) -> torch.Tensor:
 def test_a_clip_that_fits_is_left_alone():
     clip = torch.randint(256, (4, 3, 32, 32), dtype=torch.uint8)
     for seed in range(20):
-        done, mirrored = Augmentation(**WHOLE)(clip, np.random.default_rng(seed), 32)
+        done, mirrored = varied(clip, np.random.default_rng(seed), 32)
         assert done.data_ptr() == clip.data_ptr() and not mirrored
     assert short_side(clip, 32) is clip
     assert square_crops(clip, 32, 1)[0].equal(clip)
@@ -41,10 +48,10 @@ def test_a_clip_that_fits_is_left_alone():
 
 EVERYTHING: list[dict[str, Any]] = [
     {},
-    {"short_side": (20, 30), "crop": "plain", "interpolation": "bicubic"},
-    {"short_side": (256, 256), "randaugment": RandAugment(operations=4)},
-    {"randaugment": RandAugment(operations=4, when="after"), "lighting": 0.1},
-    {"randaugment": RandAugment(operations=4, library="timm"), "crop": "plain"},
+    {"short_side": (20, 30), "crop": "plain", "how": "bicubic"},
+    {"short_side": (256, 256), "randaugment": replace(RAND, operations=4)},
+    {"randaugment": replace(RAND, operations=4, when="after"), "lighting": 0.1},
+    {"randaugment": replace(RAND, operations=4, library="timm"), "crop": "plain"},
 ]
 
 
@@ -52,11 +59,11 @@ EVERYTHING: list[dict[str, Any]] = [
 @pytest.mark.parametrize("seed", range(5))
 def test_all_frames_are_treated_alike(seed: int, options: dict[str, Any]):
     clip = places(40, 60)
-    augmentation = Augmentation(scale=(0.2, 1), ratio=(0.7, 1.4), flip=0.5, **options)
-    done, _ = augmentation(clip, np.random.default_rng(seed), 16)
+    options = {"scale": (0.2, 1), "ratio": (0.7, 1.4), "flip": 0.5, **options}
+    done, _ = varied(clip, np.random.default_rng(seed), 16, **options)
     assert done.shape == (4, 3, 16, 16) and done.dtype == torch.uint8
     assert (done == done[:1]).all()
-    again, _ = augmentation(clip, np.random.default_rng(seed), 16)
+    again, _ = varied(clip, np.random.default_rng(seed), 16, **options)
     assert again.equal(done)
 
 
@@ -78,7 +85,7 @@ def test_crop_and_flip_are_what_they_always_were(
     clip = places(*shape, frames=2).clone()
     clip[:, 2] = torch.arange(shape[0])[:, None] ^ torch.arange(shape[1])
     rng = np.random.default_rng(seed)
-    done, _ = Augmentation(scale=scale, ratio=ratio, flip=flip)(clip, rng, size)
+    done, _ = varied(clip, rng, size, scale=scale, ratio=ratio, flip=flip)
     assert hashlib.sha256(done.contiguous().numpy().tobytes()).hexdigest()[:16] == digest
     assert rng.random() == pytest.approx(following, abs=1e-8)
 
@@ -120,20 +127,18 @@ def test_a_plain_crop_lies_anywhere_and_keeps_the_pixels():
 def test_the_short_side_is_drawn_between_its_bounds():
     clip = places(40, 80)
     sides = set()
-    augmentation = Augmentation(scale=(1, 1), ratio=(2, 2), flip=0, short_side=(20, 24))
+    wide: dict[str, Any] = {"ratio": (2, 2)}
     for seed in range(100):
         side = round(np.random.default_rng(seed).uniform(20, 24))
-        done, _ = augmentation(clip, np.random.default_rng(seed), 20)
+        done, _ = varied(clip, np.random.default_rng(seed), 20, short_side=(20, 24), **wide)
         expected = resize(short_side(clip, side), 20, 20)  # the whole of it: ratio 2, area 1
         assert done.equal(expected)
         sides.add(side)
     assert sides == {20, 21, 22, 23, 24}
-    fixed = Augmentation(**{**WHOLE, "ratio": (2, 2)}, short_side=(20, 20))
-    plain = Augmentation(**{**WHOLE, "ratio": (2, 2)})
     state = []
-    for each in (fixed, plain):
+    for fixed in ((20, 20), None):
         rng = np.random.default_rng(0)
-        each(clip, rng, 20)
+        varied(clip, rng, 20, short_side=fixed, **wide)
         state.append(rng.random())
     assert state[0] == state[1]  # a fixed side draws nothing
 
@@ -143,36 +148,34 @@ def test_interpolation_is_that_of_torchvision(how: str):
     clip = torch.randint(256, (2, 3, 30, 40), dtype=torch.uint8)
     expected = functional.resize(clip, [15, 20], functional.InterpolationMode(how), antialias=True)
     assert short_side(clip, 15, how).equal(expected)
-    augmentation = Augmentation(scale=(1, 1), ratio=(4 / 3, 4 / 3), flip=0, interpolation=how)
-    done, _ = augmentation(clip, np.random.default_rng(0), 15)
+    done, _ = varied(clip, np.random.default_rng(0), 15, how, ratio=(4 / 3, 4 / 3))
     assert done.equal(resize(clip, 15, 15, how))
 
 
 def test_flips_happen_as_often_as_asked_and_are_told():
     clip = places(8, 8)
     rng = np.random.default_rng(0)
-    done = [Augmentation(**{**WHOLE, "flip": 0.25})(clip, rng, 8) for _ in range(400)]
+    done = [varied(clip, rng, 8, flip=0.25) for _ in range(400)]
     assert all(each.equal(clip.flip(-1) if mirrored else clip) for each, mirrored in done)
     assert 0.2 < np.mean([mirrored for _, mirrored in done]) < 0.3
 
 
 def test_randaugment_stands_where_it_is_asked_to():
     clip = places(40, 60)
-    rand = {"operations": 14, "probability": 1.0, "std": 0.0, "magnitude": 10.0}
+    rand = replace(RAND, operations=14, probability=1.0, std=0.0, magnitude=10.0)
     options: dict[str, Any] = {"scale": (0.2, 0.3), "ratio": (0.7, 1.4), "flip": 1.0}
 
     def expected(when: str, rng: np.random.Generator) -> Tensor:
-        randaugment = RandAugment(**rand)
         crop = {key: options[key] for key in ("scale", "ratio")}
         if when == "before":
-            return random_resized_crop(randaugment(clip, rng), 16, rng, **crop).flip(-1)
+            return random_resized_crop(rand_augment(clip, rng, rand), 16, rng, **crop).flip(-1)
         done = random_resized_crop(clip, 16, rng, **crop)
         rng.random()  # of the flip
-        return randaugment(done.flip(-1), rng)
+        return rand_augment(done.flip(-1), rng, rand)
 
     for when in ("before", "after"):
-        augmentation = Augmentation(**options, randaugment=RandAugment(**rand, when=when))
-        done, _ = augmentation(clip, np.random.default_rng(3), 16)
+        placed = replace(rand, when=when)
+        done, _ = varied(clip, np.random.default_rng(3), 16, **options, randaugment=placed)
         assert done.equal(expected(when, np.random.default_rng(3))), when
 
 

@@ -1,16 +1,19 @@
 """RandAugment: what its operations do to pixels, and how they are drawn."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from augments import RAND
 from PIL import Image, ImageEnhance, ImageOps
 from torch import Tensor
 
 from datamodules.errors import UserError
 from datamodules.transforms import randaugment
 from datamodules.transforms.randaugment import OPERATIONS, rand_augment
+from datamodules.transforms.settings import RandAugment
 
 GREY = 128.0
 SIGNED = {"rotate", "saturation", "contrast", "brightness", "sharpness", "shear_x", "shear_y"}
@@ -119,7 +122,7 @@ def test_what_comes_from_outside_is_filled(fill: float, level: int):
 
 
 def drawn(
-    monkeypatch: pytest.MonkeyPatch, seed: int = 0, **options: object
+    monkeypatch: pytest.MonkeyPatch, how: RandAugment, seed: int = 0
 ) -> list[list[tuple[str, float, float]]]:
     """Return what is carried out for each of 400 clips: name, strength and fill."""
     done: list[tuple[str, float, float]] = []
@@ -134,17 +137,17 @@ def drawn(
     monkeypatch.setattr(randaugment, "OPERATIONS", {name: noted(name) for name in OPERATIONS})
     rng, clip, all_done = np.random.default_rng(seed), smooth(1, 8, 8), []
     for _ in range(400):
-        rand_augment(clip, rng, **options)  # type: ignore[arg-type]
+        rand_augment(clip, rng, how)
         all_done.append(list(done))
         done.clear()
     return all_done
 
 
-SETTING = {"operations": 4, "magnitude": 7.0, "std": 0.5, "probability": 0.5}
+SETTING = replace(RAND, operations=4)
 
 
 def test_pytorchvideo_draws_each_of_14_operations_at_most_once(monkeypatch: pytest.MonkeyPatch):
-    clips = drawn(monkeypatch, **{**SETTING, "probability": 1.0})
+    clips = drawn(monkeypatch, replace(SETTING, probability=1.0))
     assert all(len({name for name, *_ in clip}) == len(clip) == 4 for clip in clips)
     counts = np.unique([name for clip in clips for name, *_ in clip], return_counts=True)
     assert set(counts[0].tolist()) == OPERATIONS.keys() - {"solarize_add"}
@@ -153,7 +156,7 @@ def test_pytorchvideo_draws_each_of_14_operations_at_most_once(monkeypatch: pyte
 
 
 def test_timm_draws_any_of_15_operations_again(monkeypatch: pytest.MonkeyPatch):
-    clips = drawn(monkeypatch, **{**SETTING, "probability": 1.0}, library="timm")
+    clips = drawn(monkeypatch, replace(SETTING, probability=1.0, library="timm"))
     assert {name for clip in clips for name, *_ in clip} == OPERATIONS.keys()
     assert sum(len({name for name, *_ in clip}) < 4 for clip in clips) > 80
     assert {fill for clip in clips for *_, fill in clip} == {128.0}
@@ -162,28 +165,28 @@ def test_timm_draws_any_of_15_operations_again(monkeypatch: pytest.MonkeyPatch):
 def test_operations_are_carried_out_as_often_and_as_strongly_as_asked(
     monkeypatch: pytest.MonkeyPatch,
 ):
-    strengths = [s for clip in drawn(monkeypatch, **SETTING) for _, s, _ in clip]
+    strengths = [s for clip in drawn(monkeypatch, SETTING) for _, s, _ in clip]
     assert 700 < len(strengths) < 900  # half of 1600
     assert 0.45 < np.mean([s > 0 for s in strengths]) < 0.55
     assert 0.69 < np.mean(np.abs(strengths)) < 0.71 and 0.04 < np.std(np.abs(strengths)) < 0.06
-    strongest = drawn(monkeypatch, **{**SETTING, "magnitude": 10.0, "std": 3.0})
+    strongest = drawn(monkeypatch, replace(SETTING, magnitude=10.0, std=3.0))
     assert max(abs(s) for clip in strongest for _, s, _ in clip) == 1.0
-    assert not any(drawn(monkeypatch, **{**SETTING, "probability": 0.0}))
+    assert not any(drawn(monkeypatch, replace(SETTING, probability=0.0)))
 
 
 def test_the_same_random_numbers_give_the_same_clip():
     clip = smooth()
-    done = [rand_augment(clip, np.random.default_rng(s), **SETTING) for s in (0, 0, 1)]
+    done = [rand_augment(clip, np.random.default_rng(s), SETTING) for s in (0, 0, 1)]
     assert done[0].equal(done[1]) and not done[0].equal(done[2])
     still = clip[:1].expand(5, -1, -1, -1)
     for seed in range(20):
-        moved = rand_augment(still, np.random.default_rng(seed), **SETTING)
+        moved = rand_augment(still, np.random.default_rng(seed), SETTING)
         assert (moved == moved[:1]).all()
 
 
 def test_wrong_settings_are_told():
     rng, clip = np.random.default_rng(0), smooth()
     with pytest.raises(UserError, match="no RandAugment of 'tim'; did you mean 'timm'"):
-        rand_augment(clip, rng, **SETTING, library="tim")
+        rand_augment(clip, rng, replace(SETTING, library="tim"))
     with pytest.raises(UserError, match="operations is 15, pytorchvideo has 14"):
-        rand_augment(clip, rng, **{**SETTING, "operations": 15})
+        rand_augment(clip, rng, replace(SETTING, operations=15))

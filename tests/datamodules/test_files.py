@@ -1,0 +1,62 @@
+"""Files and folders are whole or not there, and written by one process at a time."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from datamodules.errors import UserError
+from datamodules.files import atomic_path, atomic_write, build_once
+
+
+def build(folder: Path) -> None:
+    (folder / "a").write_text("new")
+    (folder / "proof").touch()
+
+
+def test_a_folder_is_built_once_and_whole(tmp_path: Path):
+    built: list[Path] = []
+
+    def slow(folder: Path) -> None:
+        built.append(folder)
+        assert not (tmp_path / "set").exists()
+        build(folder)
+
+    with ThreadPoolExecutor(3) as pool:
+        runs = [pool.submit(build_once, tmp_path / "set", slow, wait="") for _ in range(3)]
+        assert [run.result() for run in runs] == [None] * 3
+    assert len(built) == 1 and (tmp_path / "set" / "a").read_text() == "new"
+    assert not built[0].exists()
+
+
+def test_a_folder_without_its_proof_is_built_anew(tmp_path: Path):
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "old").touch()
+    build_once(tmp_path / "set", lambda folder: pytest.fail("built"), wait="")
+    for _ in range(2):
+        build_once(tmp_path / "set", build, wait="", proof="proof")
+    assert {file.name for file in (tmp_path / "set").iterdir()} == {"a", "proof"}
+
+
+def test_what_fails_leaves_nothing_and_a_full_disk_is_told(tmp_path: Path):
+    def full(folder: Path) -> None:
+        (folder / "half").touch()
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(UserError, match=r"cannot write .*set: No space left on device"):
+        build_once(tmp_path / "set", full, wait="")
+    assert [file.name for file in tmp_path.iterdir()] == ["set.lock"]
+
+
+def test_a_file_keeps_what_it_held_until_the_new_one_is_whole(tmp_path: Path):
+    file = tmp_path / "below" / "a.txt"
+    with atomic_write(file) as stream:
+        stream.write(b"old")
+    with pytest.raises(KeyboardInterrupt), atomic_path(file) as partial:
+        partial.write_text("new")
+        raise KeyboardInterrupt
+    assert file.read_text() == "old" and [*file.parent.iterdir()] == [file]
+    with atomic_path(file) as partial:
+        partial.write_text("new")
+        assert file.read_text() == "old"
+    assert file.read_text() == "new" and [*file.parent.iterdir()] == [file]
