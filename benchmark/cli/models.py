@@ -32,7 +32,7 @@ def profile(args: Namespace) -> None:
 
 def convert_arguments(parser: ArgumentParser) -> None:
     """Add what `convert` takes."""
-    parser.add_argument("file", type=Path, metavar="FILE", help="the file")
+    parser.add_argument("file", type=Path, metavar="FILE", help="the authors' file")
     a_run(parser)
     parser.add_argument("--base", type=Path, metavar="FILE", help="CLIP's, if FILE has none")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE")

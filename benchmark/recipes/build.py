@@ -15,7 +15,7 @@ from benchmark.models import backbone, checkpoint
 from benchmark.models.checkpoint import Checkpoint
 from benchmark.models.video_vit import VideoViT
 from benchmark.models.weights import fingerprint
-from benchmark.official.convert import from_official
+from benchmark.official import from_official
 from benchmark.recipes import compose
 from benchmark.recipes.schema import Backbone, Recipe
 from datamodules.datamodule import VideoDataModule, all_views, training_clips

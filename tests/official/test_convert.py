@@ -5,6 +5,7 @@ Every file there is tested by being there. The table of errors is printed at the
 
 import json
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,11 +13,14 @@ import pytest
 import torch
 from places import FIXTURES
 from safetensors import safe_open
+from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 
+from benchmark import lookup
 from benchmark.errors import UserError
 from benchmark.models.video_vit import VideoViT
-from benchmark.official.convert import bare_name, from_official, our_name
+from benchmark.official import from_official
+from benchmark.official._convert import bare_name, our_name, unfilled, whole_state
 
 FILES = sorted((FIXTURES / "reference" / "golden").glob("*.safetensors"))
 
@@ -35,24 +39,20 @@ class Golden(NamedTuple):
         found = {k: v for k, v in self.tensors.items() if k.startswith(f"{prefix}.")}
         return {k.removeprefix(f"{prefix}."): v for k, v in found.items()}
 
+    @property
+    def told(self) -> dict[str, Any]:
+        """What shapes don't tell."""
+        config = {"heads": self.config["heads"], "frames": self.config["num_frames"]}
+        return {"method": self.method, "config": self.config, **config}
+
     def model(self, state: dict[str, Tensor] | None = None, **options: Any) -> VideoViT:
-        found = {"heads": self.config["heads"], "frames": self.config["num_frames"]}
-        if self.method in ("aim", "zeroi2v"):
-            found["scale"] = self.config["adapter_scale"]
-        if self.method == "zeroi2v":
-            found["shifts"] = shifts(self.config)
-        return from_official(state or self.part("weights"), method=self.method, **(found | options))
+        return from_official(state or self.part("weights"), **(self.told | options))
 
-
-def shifts(config: dict[str, Any]) -> dict[int, int]:
-    """Return the head shifts that the authors' `stdha_cfg` means: offset -> heads, in order."""
-    stdha, heads = config["stdha_cfg"], config["heads"]
-    found = {-1: heads // stdha["shift_div"], 1: heads // stdha["shift_div"]}
-    if stdha.get("long_shift_div"):
-        found[-2] = heads // stdha["long_shift_div"]
-        if stdha.get("long_shift_right"):
-            found[2] = heads // stdha["long_shift_div"]
-    return found
+    def trainable_names(self) -> dict[str, int]:
+        """The authors' trainable tensors under our names, and their sizes."""
+        state = whole_state(self.part("weights"), {}, self.method)
+        ours = unfilled(state, **self.told)[1]
+        return {ours[bare_name(theirs)]: size for theirs, size in self.trainable.items()}
 
 
 @pytest.fixture(params=FILES, ids=lambda path: path.stem)
@@ -78,7 +78,7 @@ def test_logits_and_gradients_are_the_authors(
     error = relative(logits.detach(), golden.tensors["logits"])
     logits.square().sum().backward()
     own = dict(model.named_parameters())
-    grads = [own[our_name(bare_name(name), model, golden.method)].grad for name in golden.trainable]
+    grads = [own[name].grad for name in golden.trainable_names()]
     norms = torch.stack([grad.norm() for grad in grads if grad is not None])
     slope = relative(norms, golden.tensors["grad_norms"])
     line = (
@@ -92,8 +92,7 @@ def test_logits_and_gradients_are_the_authors(
 def test_trainable_tensors_and_counts_are_the_authors(golden: Golden) -> None:
     model = golden.model()
     own = {name: p.numel() for name, p in model.named_parameters() if p.requires_grad}
-    theirs = {our_name(bare_name(k), model, golden.method): n for k, n in golden.trainable.items()}
-    assert own == theirs
+    assert own == golden.trainable_names()
     assert (sum(own.values()), sum(p.numel() for p in model.parameters())) == golden.counts
 
 
@@ -141,3 +140,76 @@ def test_what_is_missing_or_left_over_is_named(golden: Golden) -> None:
 def relative(found: Tensor, expected: Tensor) -> float:
     """Return the largest difference over the largest expected value."""
     return float((found - expected).abs().max() / expected.abs().max())
+
+
+def test_every_paper_has_a_method_and_says_what_each_name_becomes() -> None:
+    for paper in lookup.names("benchmark.official"):
+        assert paper in lookup.names("benchmark.methods")
+        assert callable(lookup.find("benchmark.official", paper))
+        assert "head" in import_module(f"benchmark.official.{paper}").NAMES.values()
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ("a.b", "x"),
+        ("c.bias", "y.bias"),
+        ("d.3.e.12.f.weight", "z.3.w.12.weight"),
+        ("d.3.e.f", "d.3.e.f"),
+        ("c", "y"),
+        ("c.more.bias", "c.more.bias"),
+    ],
+)
+def test_a_name_is_known_whole_or_by_its_layer(theirs: str, ours: str) -> None:
+    assert our_name(theirs, {"a.b": "x", "c": "y", "d.*.e.*.f": "z.*.w.*"}) == ours
+
+
+@pytest.mark.parametrize(
+    ("heads", "stdha", "shifts"),
+    [  # what their shift code does, probed with keys that hold the number of their frame
+        (12, {"shift_div": 12, "divide_head": False}, {-1: 1, 1: 1}),
+        (12, {"shift_div": 12, "long_shift_div": 12, "long_shift_right": True}, "four"),
+        (16, {"shift_div": 8, "long_shift_div": 8}, {-1: 2, 1: 2, -2: 2}),
+        (16, {"shift1_div": 8, "shift2_div": 16, "shift3_div": 16, "shift3_right": False}, "long"),
+    ],
+)
+def test_heads_shift_as_the_authors_options_say(
+    heads: int, stdha: dict[str, Any], shifts: dict[int, int] | str
+) -> None:
+    named = {"four": {-1: 1, 1: 1, -2: 1, 2: 1}, "long": {-1: 2, 1: 2, -2: 1, 2: 1, -3: 1}}
+    wanted = named[shifts] if isinstance(shifts, str) else shifts
+    vit = VisionTransformer(img_size=8, patch_size=8, embed_dim=heads, num_heads=heads, depth=1)
+    found = lookup.find("benchmark.official", "zeroi2v")({}, vit, {"stdha_cfg": stdha})["shifts"]
+    assert list(found.items()) == list(wanted.items())
+
+
+def test_what_the_caller_says_goes_before_what_the_file_says(golden: Golden) -> None:
+    if golden.method == "st_adapter":
+        with pytest.raises(UserError, match=r"of another size: .*down"):
+            golden.model(width=5)
+    else:
+        with torch.no_grad():
+            own, other = (
+                model(golden.tensors["input"])
+                for model in (golden.model(), golden.model(scale=2.0))
+            )
+        assert relative(other, own) > 1e-3
+    with pytest.raises(UserError, match=f"{golden.method} has no option 'widht'"):
+        golden.model(widht=5)
+
+
+def test_a_file_says_in_one_line_what_it_lacks(golden: Golden) -> None:
+    state = golden.part("weights")
+    headless = {k: v for k, v in state.items() if not k.startswith(("fc.", "cls_head."))}
+    with pytest.raises(UserError, match=rf"no head in the {golden.method} file \(.*weight\)"):
+        golden.model(headless)
+    with pytest.raises(UserError, match="heads is 5, which does not divide"):
+        golden.model(heads=5)
+    if golden.method != "st_adapter":
+        with pytest.raises(UserError, match="frames is 8; the file's temporal embedding has 4"):
+            golden.model(frames=8)
+    first = next(k for k in state if "dapter" in k and k.endswith("fc1.weight") and ".0." in k)
+    with pytest.raises(UserError, match=r"not in the same blocks|disagree|not the last ones"):
+        golden.model({k: v for k, v in state.items() if k != first})
+    with pytest.raises(UserError, match="no converter for 'aimm'; did you mean 'aim'"):
+        golden.model(method="aimm")

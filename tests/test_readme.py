@@ -1,0 +1,336 @@
+"""What the READMEs say can be done: every command, path, key and piece of Python in them is true.
+
+`complaints` reads one page and says what is wrong in it. Words such as NAME or FILE stand for what
+a reader would put there: a command with one is only parsed, a path is followed up to it.
+"""
+
+import ast
+import builtins
+import functools
+import itertools
+import re
+import shlex
+import subprocess
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import test_architecture
+
+from benchmark.cli.data import split_words
+from benchmark.cli.parser import parse
+from benchmark.errors import UserError
+from benchmark.recipes import compose
+from benchmark.recipes.schema import FREE, KEYS, SECTIONS
+from benchmark.sweeps.jobs import Job
+from benchmark.sweeps.plan import plan
+from datamodules.files import ROOT
+
+FOLDERS = ("benchmark", "datamodules", "recipes", "results", "tests")
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+PAGES += sorted(page for folder in FOLDERS for page in (ROOT / folder).rglob("README.md"))
+
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PLACEHOLDER = re.compile(r"\b[A-Z]+\b|\bseedN\b|<|\*|\.\.\.|\{")
+COMMAND = re.compile(r"(\.venv/bin/)?(make|python -m benchmark|torchrun)\b")
+SUFFIXES = ("py", "yaml", "md", "json", "svg", "sh", "toml", "txt", "safetensors")
+PATH = re.compile(rf"[\w.,={{}}<>*-]*(/[\w.,=~{{}}<>*-]*)+|[\w-]+\.({'|'.join(SUFFIXES)})")
+KEY = re.compile(r"(\w+(\.\w+)+)(=\S+)?")
+MADE = ("runs/", "results/scratch", "results/quick", ".venv/", "protocol/")  # or told by its parts
+Said = Iterator[str]
+
+
+def complaints(text: str, folder: Path) -> list[str]:
+    """Return what is wrong in a page that lies in `folder`."""
+    fences = FENCE.findall(text)
+    prose = FENCE.sub("", text)
+    inline = [" ".join(each.split()) for each in re.findall(r"`([^`]+)`", prose)]
+    targets = re.findall(r"\]\(([^)#]+)\)", prose)
+    return [
+        *itertools.chain.from_iterable(map(about_python, pythons(fences))),
+        *about_commands([*commands(fences), *filter(COMMAND.match, inline)]),
+        *about_paths([*inline, *paths_in(fences)], folder, written=new_files(fences)),
+        *about_keys(inline),
+        *(
+            f"link to {target}"
+            for target in targets
+            if "://" not in target and not (folder / target).exists()
+        ),
+    ]
+
+
+def pythons(fences: list[tuple[str, str]]) -> Iterator[str]:
+    yield from (block for language, block in fences if language == "python")
+
+
+def commands(fences: list[tuple[str, str]]) -> Iterator[str]:
+    for language, block in fences:
+        if language != "python":
+            lines = block.replace("\\\n", " ").splitlines()
+            yield from (line for line in lines if COMMAND.match(line))
+
+
+def paths_in(fences: list[tuple[str, str]]) -> Iterator[str]:
+    """Yield what looks like a path in blocks that are neither Python nor commands: trees, lists."""
+    for language, block in fences:
+        if language != "python" and not any(map(COMMAND.match, block.splitlines())):
+            yield from (word.strip("(),;:") for word in block.split())
+
+
+def new_files(fences: list[tuple[str, str]]) -> set[str]:
+    """Return the stems of files that a block of Python says the reader is to write."""
+    firsts = (re.match(r"# (\S+)\.py\n", block) for block in pythons(fences))
+    return {first[1].rpartition("/")[2] for first in firsts if first}
+
+
+def about_python(block: str) -> Said:
+    try:
+        tree = ast.parse(block)
+    except SyntaxError as error:
+        yield f"Python: {error}"
+        return
+    known: dict[str, object] = {}
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import(names=names):
+                for alias in names:
+                    known[alias.asname or alias.name] = import_module(alias.name)
+            case ast.ImportFrom(module=str(module), names=names):
+                for alias in names:
+                    found = getattr(import_module(module), alias.name, None)
+                    known[alias.asname or alias.name] = found
+                    if found is None:
+                        yield f"Python: {module} has no {alias.name}"
+    bound = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and not is_read(n)}
+    bound |= {n.arg for n in ast.walk(tree) if isinstance(n, ast.arg)}
+    bound |= {n.name for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.ClassDef)}
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(id=name) if is_read(node):
+                if name not in {*known, *bound, *dir(builtins)}:
+                    yield f"Python: {name} is not imported"
+            case ast.Attribute(value=ast.Name(id=name), attr=attribute) if name in known:
+                if not hasattr(known[name], attribute):
+                    yield f"Python: {name} has no {attribute}"
+
+
+def is_read(node: ast.Name) -> bool:
+    return isinstance(node.ctx, ast.Load)
+
+
+def about_commands(lines: list[str]) -> Said:
+    targets = []
+    for line in lines:
+        words = shlex.split(line.removeprefix(".venv/bin/"), comments=True)
+        if words[0] == "make":
+            targets += [word for word in words[1:] if "=" not in word]
+            yield from (f"{line}: {said}" for said in about_variables(words[1:]))
+            continue
+        try:
+            if "benchmark.run" in words:
+                name, *overrides = words[words.index("benchmark.run") + 1 :]
+                compose.load(name, overrides)
+            else:
+                about_verb(words[words.index("benchmark") + 1 :])
+        except (UserError, ValueError) as error:
+            yield f"{line}: {error}"
+    yield from about_targets(sorted(set(targets)))
+
+
+def about_verb(words: list[str]) -> None:
+    """Parse a command, and load what it names.
+
+    Raises:
+        UserError: something in it is not there.
+    """
+    try:
+        args = parse(words)
+    except SystemExit:  # --help
+        return
+    if any(map(PLACEHOLDER.search, words)):
+        return
+    match words[0]:
+        case "show" | "run" | "profile" | "convert":
+            compose.load(args.name, args.overrides)
+        case "sweep" | "status" | "dashboard":
+            planned(args.name, tuple(getattr(args, "overrides", ())))
+        case "audit" | "prepare":
+            about_data([*args.words, *args.overrides])
+
+
+@functools.cache
+def planned(name: str, overrides: tuple[str, ...] = ()) -> list[Job]:
+    return plan(name, overrides)
+
+
+def about_data(words: list[str]) -> None:
+    known = dict.fromkeys(("workers", "short_side", "group", "quality"), 1)
+    names, overrides, _ = split_words(words, known)
+    for name in names:
+        compose.load(f"quick/{name}/vit_digits/aim", overrides)
+
+
+def about_variables(words: list[str]) -> Said:
+    makefile = (ROOT / "Makefile").read_text()
+    for name, _, value in (word.partition("=") for word in words if "=" in word):
+        if f"$({name})" not in makefile:
+            yield f"make knows no {name}"
+        elif name == "SWEEP" and not PLACEHOLDER.search(value):
+            try:
+                planned(value)
+            except UserError as error:
+                yield str(error)
+
+
+def about_targets(targets: list[str]) -> Said:
+    """Ask make for all targets at once, and for each where it knows one of them not."""
+    known = (ROOT / "Makefile").read_text()
+    phony = re.search(r"^\.PHONY: (.*)$", known, re.MULTILINE)
+    assert phony
+    yield from (f"make {each}: no such target" for each in targets if each not in phony[1].split())
+    if targets := [each for each in targets if each in phony[1].split()]:
+        ended = subprocess.run(["make", "-n", *targets], cwd=ROOT, capture_output=True, text=True)
+        if ended.returncode:
+            yield f"make -n {' '.join(targets)}: {ended.stderr.strip()}"
+
+
+def about_paths(words: list[str], folder: Path, *, written: set[str]) -> Said:
+    for word in words:
+        if not PATH.fullmatch(word) or word.startswith(MADE) or "=" in word.split("/")[0]:
+            continue
+        if word.split("/")[0] in compose.names("protocols"):
+            try:
+                compose.load(word)
+            except UserError as error:
+                yield f"{word}: {error}"
+            continue
+        sure = PLACEHOLDER.split(word)[0] if PLACEHOLDER.search(word) else word
+        if sure != word or Path(word).stem in written:
+            sure = sure.rpartition("/")[0]
+        if not any((each / sure).exists() for each in (folder, ROOT)):
+            yield f"no path {word}"
+
+
+def about_keys(words: list[str]) -> Said:
+    """Complain of dotted names: keys that no recipe has, and names of ours that are not there."""
+    sections = {key.split(".")[0] for key in SECTIONS | FREE}
+    for word in words:
+        name = word.partition("(")[0]
+        if name.split(".")[0] in test_architecture.PACKAGES and re.fullmatch(r"[\w.]+", name):
+            module, _, attribute = name.rpartition(".")
+            if module and not hasattr(import_module(module), attribute):
+                yield f"{module} has no {attribute}"
+            continue
+        match = KEY.fullmatch(word)
+        if not match or match[1].split(".")[0] not in sections or match[1].endswith(".conf"):
+            continue
+        section = match[1].rpartition(".")[0]
+        if match[1] not in KEYS and section not in FREE and match[1] not in SECTIONS:
+            yield f"no key {match[1]}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_what_a_page_says_is_true(page: Path) -> None:
+    assert complaints(page.read_text(), page.parent) == []
+
+
+def test_the_pages_are_found_and_hold_something() -> None:
+    text = (ROOT / "README.md").read_text()
+    fences = FENCE.findall(text)
+    assert len(PAGES) >= 7 and ROOT / "benchmark" / "methods" / "README.md" in PAGES
+    assert len(list(commands(fences))) > 15 and len(list(pythons(fences))) >= 3
+
+
+@pytest.mark.parametrize(
+    ("page", "said"),
+    [
+        ("`benchmark/nowhere.py`", "no path benchmark/nowhere.py"),
+        ("`nowhere.py`", "no path nowhere.py"),
+        ("`benchmark/nowhere/NAME.py`", "no path benchmark/nowhere/NAME.py"),
+        ("[a map](benchmark/NOWHERE.md)", "link to benchmark/NOWHERE.md"),
+        ("```\nnowhere/  is where\n```", "no path nowhere/"),
+        ("`quick/digits_motion/vit_digits/aimm`", "did you mean 'aim'"),
+        ("`python -m benchmark swep quick`", "no verb 'swep'"),
+        ("```\n.venv/bin/python -m benchmark sweep quik\n```", "no sweep 'quik'"),
+        ("```bash\npython -m benchmark audit ucf data.root=x\n```", "no data 'ucf'"),
+        (
+            "```\npython -m benchmark show quick/digits_motion/vit_digits/aim optim.lrr=1\n```",
+            "unknown key 'optim.lrr'",
+        ),
+        (
+            "```\ntorchrun \\\n  -m benchmark.run quick/digits_motion/vit_digits/aim seeds=1\n```",
+            "unknown key 'seeds'",
+        ),
+        ("`make swep`", "make swep: no such target"),
+        ("`make sweep SWEP=quick`", "make knows no SWEP"),
+        ("`make sweep SWEEP=quik`", "no sweep 'quik'"),
+        ("`optim.lrr`", "no key optim.lrr"),
+        ("`train.holdot=0.1`", "no key train.holdot"),
+        ("`benchmark.load_runs`", "benchmark has no load_runs"),
+        (
+            "```python\nfrom benchmark.models import VideoVit\n```",
+            "benchmark.models has no VideoVit",
+        ),
+        ("```python\nimport benchmark\n\nbenchmark.adopt\n```", "benchmark has no adopt"),
+        ("```python\ndef f(model: VideoViT): ...\n```", "VideoViT is not imported"),
+        ("```python\nimport =\n```", "Python: invalid syntax"),
+    ],
+)
+def test_what_is_not_true_is_noticed(page: str, said: str) -> None:
+    found = complaints(f"{page}\n", ROOT)
+    assert len(found) == 1 and said in found[0]
+
+
+def test_what_is_true_is_let_pass() -> None:
+    page = """
+`optim.lr`, `data.root`, `slurm.conf`, `data.root=/data/x`, `benchmark.adapt(vit, ...)`
+`runs/x/last.ckpt`, `cli/parser.py`, `benchmark/methods/NAME.py`, `st_adapter,width=128`
+```
+python -m benchmark test FILE  # parsed only
+make sweep SWEEP=quick ON=ray
+```
+"""
+    assert complaints(page, ROOT / "benchmark") == []
+
+
+def test_the_method_that_the_readme_adds_is_one() -> None:
+    import timm
+
+    from benchmark.models import VideoViT
+
+    blocks = list(pythons(FENCE.findall((ROOT / "README.md").read_text())))
+    (block,) = (each for each in blocks if each.startswith("# benchmark/methods/"))
+    made: dict[str, Callable[[VideoViT], None]] = {}
+    exec(block, made)
+    vit = timm.create_model("test_vit", img_size=32, num_classes=0)
+    model = VideoViT(vit, 4, 5)
+    made["bias_tuning"](model)
+    trained = {name for name, p in vit.named_parameters() if p.requires_grad}
+    assert trained and trained == {n for n, _ in vit.named_parameters() if n.endswith("bias")}
+
+
+def test_the_map_shows_every_room_and_its_layer() -> None:
+    page = (ROOT / "benchmark" / "README.md").read_text()
+    tree, picture = (block for _, block in FENCE.findall(page))
+    shown = {line.split()[0].rstrip("/") for line in tree.splitlines()}
+    rooms = {each.parent.name for each in (ROOT / "benchmark").glob("*/__init__.py")}
+    assert rooms <= shown
+    drawn: list[str] = []  # from the ground up
+    below = True
+    levels = test_architecture.LEVELS
+    for line in reversed(picture.splitlines()):
+        if line.startswith("─"):
+            below = False
+            continue
+        names = re.sub(r"\(.*\)", "", line).split()
+        package = "datamodules" if below else "benchmark"
+        (here,) = {levels[f"{package}.{name}"] for name in names}
+        assert not drawn or here > levels[drawn[-1]]
+        drawn += [f"{package}.{name}" for name in names]
+    folders = {
+        f"{package}.{each.parent.name}"
+        for package in test_architecture.PACKAGES
+        for each in (ROOT / package).glob("*/__init__.py")
+    }
+    assert folders <= set(drawn)
