@@ -22,6 +22,7 @@ from datamodules.loading import cache as _cache
 from datamodules.loading.cache import CachedVideo, cached
 
 HERE = Path(__file__).parent
+IMPORTED = f"{HERE}:{HERE.parents[1] / 'fixtures'}"  # where a process finds what tests import
 
 
 @pytest.fixture(autouse=True)
@@ -158,7 +159,7 @@ def test_workers_map_the_file_by_themselves(split):
 def test_processes_that_start_together_decode_once(split, tmp_path, runs):
     code = """
 import sys, time
-sys.path.insert(0, sys.argv[1])
+sys.path[:0] = sys.argv[1].split(":")
 from pathlib import Path
 from datamodules.loading.cache import cached
 from datamodules.dataset_info import Split
@@ -176,7 +177,7 @@ while len(list(root.glob("ready*"))) < 2:
 cache = cached(split, "set", files, "pyav")
 print(files.opened, [len(cache(i)) for i in (0, 1, 3)])
 """
-    command = [sys.executable, "-c", code, str(HERE), str(tmp_path), *split.names()]
+    command = [sys.executable, "-c", code, IMPORTED, str(tmp_path), *split.names()]
     environment = {**os.environ, "RUNS": str(runs)}
     started = [
         subprocess.Popen(

@@ -154,9 +154,9 @@ def test_a_killed_walk_goes_on_where_it_was(root, tmp_path):
         (root / name).write_text("wait")
     code = f"""
 import sys
-sys.path.insert(0, {str(FIXTURES)!r})
+sys.path[:0] = [{str(FIXTURES)!r}, {str(Path(__file__).parent)!r}]
 from pathlib import Path
-from test_walk import go
+from test_resumable import go
 if __name__ == "__main__":
     go(Path({str(root)!r}), {names!r})
 """
