@@ -43,8 +43,11 @@ def untrained(state: Mapping[str, Tensor], heads: int) -> VisionTransformer:
     """Return an untrained timm ViT of the shape of the tower in `state`.
 
     Raises:
-        UserError: so many heads do not divide its width.
+        UserError: so many heads do not divide its width, or what tells the shape is not there.
     """
+    shape = ("positional_embedding", f"{BLOCK}.mlp.c_fc.weight".replace("*", "0"))
+    if missing := [name for name in shape if name not in state]:
+        raise UserError(f"no {', '.join(missing)} in the file")
     width, channels, patch, _ = state["conv1.weight"].shape
     grid = round((len(state["positional_embedding"]) - 1) ** 0.5)
     hidden = in_blocks(state, "mlp.c_fc.weight")

@@ -203,6 +203,10 @@ def test_a_file_says_in_one_line_what_it_lacks(golden: Golden) -> None:
     headless = {k: v for k, v in state.items() if not k.startswith(("fc.", "cls_head."))}
     with pytest.raises(UserError, match=rf"no head in the {golden.method} file \(.*weight\)"):
         golden.model(headless)
+    with pytest.raises(
+        UserError, match=r"no transformer\.resblocks\.0\.mlp\.c_fc\.weight in the file"
+    ):
+        golden.model({k: v for k, v in state.items() if ".0.mlp.c_fc" not in k})
     with pytest.raises(UserError, match="heads is 5, which does not divide"):
         golden.model(heads=5)
     if golden.method != "st_adapter":
