@@ -50,19 +50,19 @@ def train(recipe: Recipe) -> Record:
     folder = files.RUNS / recipe.name
     progress.write(folder, stage="start")
     seed_everything(recipe.seed, workers=True, verbose=False)
-    data = build.datamodule(recipe)
-    model, weights = build.model(recipe, data.num_classes)
+    datamodule = build.datamodule(recipe)
+    model, weights = build.model(recipe, datamodule.num_classes)
     costs = counts.model_costs(  # now: it may be sharded in training
         model, size=recipe.clip.size, views=recipe.test.clips * recipe.test.crops
     )
-    task = classification(recipe, model, recipe.train.epochs * data.steps)
+    task = classification(recipe, model, recipe.train.epochs * datamodule.steps)
 
     monitor = TrainingMonitor(folder)
     wandb = _wandb_callback(recipe, folder, monitor)
     last = folder / CHECKPOINT
     trainer = _trainer(
         recipe,
-        **_where(recipe),
+        **_trainer_arguments(recipe),
         max_epochs=recipe.train.epochs,
         deterministic="warn",
         num_sanity_val_steps=0,
@@ -76,21 +76,21 @@ def train(recipe: Recipe) -> Record:
         plugins=[AtomicCheckpointIO(), *_cluster()],
         default_root_dir=folder,
     )
-    trainer.accumulate_grad_batches = data.accumulation(trainer.world_size)
-    trainer.fit(task, data, ckpt_path=last if last.exists() else None, weights_only=True)
+    trainer.accumulate_grad_batches = datamodule.accumulation(trainer.world_size)
+    trainer.fit(task, datamodule, ckpt_path=last if last.exists() else None, weights_only=True)
 
     start = time.perf_counter()
     progress.write(folder, stage="test")
-    scores = evaluate(trainer, task, data)
+    scores = evaluate(trainer, task, datamodule)
     test_seconds = time.perf_counter() - start
-    metrics = evaluation.metrics(scores) | merged_metrics(trainer, task, data, scores)
+    metrics = evaluation.metrics(scores) | merged_metrics(trainer, task, datamodule, scores)
 
     result = Record(
         name=recipe.name,
         recipe=asdict(recipe),
-        metrics={**metrics, "videos": len(scores.index), "split": data.evaluation_split},
+        metrics={**metrics, "videos": len(scores.index), "split": datamodule.evaluation_split},
         cost=costs | monitor.costs(test_seconds),
-        data=data_provenance(data, monitor.broken, scores),
+        data=data_provenance(datamodule, monitor.broken, scores),
         environment=environment(code, weights, version(recipe.decoder), trainer),
         train={
             "epochs": recipe.train.epochs,
@@ -111,12 +111,12 @@ def train(recipe: Recipe) -> Record:
 
 def test(saved: checkpoint.Checkpoint, recipe: Recipe) -> dict[str, float]:
     """Return the metrics of a checkpoint under `recipe`, before and after merging if it merges."""
-    data = build.datamodule(recipe)
-    model = build.model_of(saved, recipe, data.num_classes)
+    datamodule = build.datamodule(recipe)
+    model = build.model_of(saved, recipe, datamodule.num_classes)
     task = classification(recipe, model)
     trainer = _trainer(recipe, accelerator=recipe.trainer.accelerator, devices=1)
-    scores = evaluate(trainer, task, data)
-    return evaluation.metrics(scores) | merged_metrics(trainer, task, data, scores)
+    scores = evaluate(trainer, task, datamodule)
+    return evaluation.metrics(scores) | merged_metrics(trainer, task, datamodule, scores)
 
 
 def load_run(name: str, overrides: Sequence[str] = ()) -> tuple[Classification, VideoDataModule]:
@@ -127,9 +127,9 @@ def load_run(name: str, overrides: Sequence[str] = ()) -> tuple[Classification, 
         overrides: `key=value`, as on the command line.
     """
     recipe = compose.load(name, overrides)
-    data = build.datamodule(recipe)
-    model, _ = build.model(recipe, data.num_classes)
-    return classification(recipe, model), data
+    datamodule = build.datamodule(recipe)
+    model, _ = build.model(recipe, datamodule.num_classes)
+    return classification(recipe, model), datamodule
 
 
 def classification(recipe: Recipe, model: VideoViT, steps: int | None = None) -> Classification:
@@ -145,7 +145,10 @@ def classification(recipe: Recipe, model: VideoViT, steps: int | None = None) ->
 
 
 def evaluate(
-    trainer: Trainer, task: Classification, data: VideoDataModule, model: VideoViT | None = None
+    trainer: Trainer,
+    task: Classification,
+    datamodule: VideoDataModule,
+    model: VideoViT | None = None,
 ) -> Scores:
     """Return the scores of every video from one pass over them, of `model` if it is not the task's.
 
@@ -154,7 +157,7 @@ def evaluate(
     own = task.model
     task.model = own if model is None else model
     try:
-        trainer.test(task, data, verbose=False)
+        trainer.test(task, datamodule, verbose=False)
     finally:
         task.model = own
     assert task.evaluated is not None
@@ -162,7 +165,7 @@ def evaluate(
 
 
 def merged_metrics(
-    trainer: Trainer, task: Classification, data: VideoDataModule, before: Scores
+    trainer: Trainer, task: Classification, datamodule: VideoDataModule, before: Scores
 ) -> dict[str, float]:
     """Return the accuracy after merging, and what merging changed; nothing if nothing merges.
 
@@ -170,7 +173,7 @@ def merged_metrics(
     """
     if fsdp.is_sharded(task.model) or not task.model.mergeable:
         return {}
-    after = evaluate(trainer, task, data, task.model.merge())
+    after = evaluate(trainer, task, datamodule, task.model.merge())
     top1 = evaluation.metrics(after)["top1"]
     return {
         "merged_top1": top1,
@@ -192,7 +195,7 @@ def _trainer(recipe: Recipe, **more: Any) -> Trainer:
     )
 
 
-def _where(recipe: Recipe) -> dict[str, Any]:
+def _trainer_arguments(recipe: Recipe) -> dict[str, Any]:
     """Return the arguments of a Trainer that say on what it trains."""
     asked = asdict(recipe.trainer)
     del asked["precision"]

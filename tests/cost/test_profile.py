@@ -66,3 +66,10 @@ def test_the_number_of_classes_is_looked_up_where_no_constant_says_it(
     run = "quick/digits_identity/vit_digits/linear_probe"
     assert main(["profile", "--json", run, *small]) == 0
     assert json.loads(capsys.readouterr().out)["head_parameters"] == 10 * 97
+
+
+@pytest.mark.parametrize(("task", "classes"), [("verb", 97), ("noun", 300), ("action", 3806)])
+def test_the_classes_of_a_dataset_may_depend_on_its_task(task, classes, capsys):
+    run = "quick/epic_kitchens100/vit_digits/linear_probe"
+    assert main(["profile", "--json", run, f"data.task={task}"]) == 0
+    assert json.loads(capsys.readouterr().out)["head_parameters"] == classes * 97
