@@ -154,7 +154,7 @@ def test_a_killed_walk_goes_on_where_it_was(root, tmp_path):
         (root / name).write_text("wait")
     code = f"""
 import sys
-sys.path[:0] = [{str(FIXTURES)!r}, {str(Path(__file__).parent)!r}]
+sys.path[:0] = [{str(FIXTURES)!r}, {os.path.dirname(__file__)!r}]
 from pathlib import Path
 from test_resumable import go
 if __name__ == "__main__":
