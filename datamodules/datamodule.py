@@ -123,7 +123,7 @@ class VideoDataModule(LightningDataModule):
         self.data = hold_out(data, holdout, seed)
         self.num_classes = len(data.classes)
         self.views = clips * crops
-        self.evaluation_split = "holdout" if holdout > 0 else "test"
+        self.evaluation_split: Literal["test", "holdout"] = "holdout" if holdout > 0 else "test"
         train, test = self.data.splits["train"], self.data.splits[self.evaluation_split]
         train_broken, test_broken = (known_broken(each, data.name) for each in (train, test))
         if broken == "stop":
