@@ -71,7 +71,7 @@ def refresh() -> None:
     if not files and not page.exists():
         return
     newest = max((file.stat().st_mtime_ns for file in files), default=0)
-    drawn = picture.exists() and picture.stat().st_mtime_ns >= newest
+    drawn = picture.exists() and picture.stat().st_mtime_ns > newest
     if not drawn or not _holds(page, _page(records)):
         _write(render(records))
         if picture.exists():
