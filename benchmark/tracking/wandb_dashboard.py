@@ -175,13 +175,8 @@ def workspace(name: str, entity: str, project: str) -> Any:
 
 def _row(name: str, row: Row) -> dict[str, Any]:
     """Return a row of the board: where it stands, its columns, and the mean of every cost."""
-    *protocol, data, backbone = name.split("/")
-    return {
-        "protocol": "/".join(protocol),
-        "data": data,
-        "backbone": backbone,
-        **columns.values(row),
-    }
+    place = zip(("protocol", "data", "backbone"), name.rsplit("/", 2), strict=True)
+    return dict(place) | columns.values(row)
 
 
 def _points(rows: Sequence[Row], key: str) -> Iterator[dict[str, Any]]:

@@ -186,7 +186,8 @@ def test_the_sweeps_time_left_counts_what_waits(tmp_path, results, now):
     finish(names[0])
     shown.ended(names[0], "")
     shown.started(names[2], tmp_path / names[2])
-    # The second has run for 40 s, as long as the first did; the third has 40 s to go; three wait for two places
+    # The second has run for 40 s, as long as the first did; the third has 40 s to go, and three
+    # more wait for two places.
     assert shown.left == pytest.approx((0 + 40 + 3 * 40) / 2)
 
 
