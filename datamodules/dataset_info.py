@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -116,7 +117,7 @@ class DatasetInfo:
     held_out: tuple[int, ...] | None = None  # which of the train videos became "holdout"
 
     @property
-    def evaluation_split(self) -> str:
+    def evaluation_split(self) -> Literal["test", "holdout"]:
         """The split that is tested on: "holdout" where there is one, so that "test" is not read."""
         return "holdout" if "holdout" in self.splits else "test"
 

@@ -16,6 +16,7 @@ from torch.nn.functional import cross_entropy
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmark.models.video_vit import VideoViT
+from benchmark.results.schema import ModelCost
 
 
 def parameters(model: nn.Module, *, trained: bool = False) -> int:
@@ -39,32 +40,27 @@ def training_macs(model: VideoViT, *, size: int) -> int:
     return _count(model, size, backward=True)
 
 
-def model_costs(model: VideoViT, *, size: int, views: int) -> dict[str, Any]:
+def model_costs(model: VideoViT, *, size: int, views: int) -> ModelCost:
     """Return what can be counted of a model before it is trained, as its record has it.
 
     Args:
         model: as it is in training.
         size: of a frame, in px.
         views: of a video in testing.
-
-    Returns:
-        `trained_parameters`, and of these `head_parameters`; `total_parameters` of the model that
-        is tested (`merged` or not) and `total_parameters_training`; `macs_per_view` of the model
-        that is tested, `views`; `training_macs` per clip; `checkpoint_bytes` of what was trained.
     """
     tested = model.merged_or_self()
     trained = [p for p in model.parameters() if p.requires_grad]
-    return {
-        "trained_parameters": parameters(model, trained=True),
-        "head_parameters": parameters(model.head),
-        "total_parameters": parameters(tested),
-        "total_parameters_training": parameters(model),
-        "macs_per_view": macs(tested, size=size),
-        "training_macs": training_macs(model, size=size),
-        "views": views,
-        "merged": tested is not model,
-        "checkpoint_bytes": sum(p.numel() * p.element_size() for p in trained),
-    }
+    return ModelCost(
+        trained_parameters=parameters(model, trained=True),
+        head_parameters=parameters(model.head),
+        total_parameters=parameters(tested),
+        total_parameters_training=parameters(model),
+        macs_per_view=macs(tested, size=size),
+        training_macs=training_macs(model, size=size),
+        views=views,
+        merged=tested is not model,
+        checkpoint_bytes=sum(p.numel() * p.element_size() for p in trained),
+    )
 
 
 def _count(model: VideoViT, size: int, *, backward: bool) -> int:

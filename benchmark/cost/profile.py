@@ -1,5 +1,6 @@
 """What a run would cost, before it is run: parameters and multiply-accumulates of its recipe."""
 
+from dataclasses import asdict
 from typing import Any
 
 from benchmark.cost import counts
@@ -12,12 +13,13 @@ def profile(recipe: Recipe, num_classes: int) -> dict[str, Any]:
     """Return the cost of `recipe`, counted on a model without weights.
 
     Returns:
-        What a record's `cost` has (`counts.model_costs`), `macs` of all views, and `published`,
-        what the papers print for it.
+        A `ModelCost` by its keys, `macs` of all views, and `published`, what the papers print for
+        it.
     """
     model, views = build.meta_model(recipe, num_classes), recipe.test.clips * recipe.test.crops
     costs = counts.model_costs(model, size=recipe.clip.size, views=views)
-    return costs | {"macs": costs["macs_per_view"] * views, "published": published(recipe, views)}
+    more = {"macs": costs.macs_per_view * views, "published": published(recipe, views)}
+    return asdict(costs) | more
 
 
 def table(found: dict[str, Any]) -> str:
@@ -29,16 +31,21 @@ def table(found: dict[str, Any]) -> str:
         ("trained parameters", f"{found['trained_parameters']:,}", theirs.get("trained_m"), "M"),
         ("  of these the head", f"{found['head_parameters']:,}", None, ""),
         ("total parameters, training", f"{found['total_parameters_training']:,}", None, ""),
-        (f"total parameters{note}", f"{found['total_parameters']:,}", theirs.get("total_m"), "M"),
+        (
+            f"total parameters, tested{note}",
+            f"{found['total_parameters']:,}",
+            theirs.get("total_m"),
+            "M",
+        ),
         (f"GMACs per view{note}", f"{found['macs_per_view'] / giga:.2f}", None, ""),
         (f"GMACs x {found['views']} views", f"{found['macs'] / giga:.1f}", theirs.get("gmacs"), ""),
         ("GMACs of training a clip", f"{found['training_macs'] / giga:.1f}", None, ""),
         ("checkpoint, MB", f"{found['checkpoint_bytes'] / mega:.1f}", None, ""),
     ]
-    lines = [f"{'':28} {'ours':>15}  {'published' if theirs else ''}"]
+    lines = [f"{'':32} {'ours':>15}  {'published' if theirs else ''}"]
     for label, ours, their, unit in rows:
         lines.append(
-            f"{label:28} {ours:>15}  {'' if their is None else f'{their} {unit}'}".rstrip()
+            f"{label:32} {ours:>15}  {'' if their is None else f'{their} {unit}'}".rstrip()
         )
     if theirs:
         lines.append(f"published: {theirs['source']}")

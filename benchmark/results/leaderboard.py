@@ -1,16 +1,17 @@
 """The leaderboard: a pure function of the records."""
 
 import html
+import os
 import re
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from benchmark.recipes.compose import changes
 from benchmark.results import record
+from benchmark.results.columns import COLUMNS
 from benchmark.results.record import Record
-from benchmark.results.statistics import Summary
 from benchmark.results.tables import Row, order_blind_ceiling, tables
 from datamodules.files import atomic_write
-from datamodules.progress_bar import format_duration
 
 PAGE = "README.md"
 PICTURE = "accuracy.svg"
@@ -33,7 +34,9 @@ What **{ceiling}** means here: a model that is blind to the order of frames cann
 often. The test split holds every clip together with its frame-reversed twin, such a model answers
 both alike, and only one of the two answers is right. Above it (the dashed line) a method sees time.
 """
-HEADER = ("method", "top-1 %", "seeds", "tunable", "total", "GFLOPs", "training")
+
+
+HEADER = [column.title for column in COLUMNS]
 
 
 def render(records: Iterable[Record]) -> dict[str, str]:
@@ -42,10 +45,62 @@ def render(records: Iterable[Record]) -> dict[str, str]:
     Records that read held-out training clips instead of the test split are left out, and counted.
     """
     everything = list(records)
-    tested = [each for each in everything if each.metrics.get("split", "test") == "test"]
+    board = {PAGE: _page(everything)}
+    if found := tables(_tested(everything)):
+        from benchmark.results import (
+            plots,  # imports matplotlib: too slow for those who only read numbers
+        )
+
+        board[PICTURE] = plots.draw(found)
+    return board
+
+
+def write() -> None:
+    """Write the board of RESULTS."""
+    _write(render(record.records()))
+
+
+def refresh() -> None:
+    """Write the board of RESULTS if the records say otherwise, one that is gone by its absence.
+
+    The picture takes a second to draw, and shows what the page says: it is taken to be right while
+    the page is and it is younger than the records, which may differ by less than the page's digits.
+    """
+    records, files = record.records(), record.files()
+    page, picture = record.RESULTS / PAGE, record.RESULTS / PICTURE
+    if not files and not page.exists():
+        return
+    newest = max((file.stat().st_mtime_ns for file in files), default=0)
+    drawn = picture.exists() and picture.stat().st_mtime_ns > newest
+    if not drawn or not _holds(page, _page(records)):
+        _write(render(records))
+        if picture.exists():
+            os.utime(picture)  # drawn anew, though it may be the same, as after a checkout
+
+
+def _write(board: dict[str, str]) -> None:
+    """Write what differs, and remove a picture that nothing is left of."""
+    for name, text in board.items():  # only now: a board that cannot be drawn stays as it was
+        if not _holds(record.RESULTS / name, text):
+            with atomic_write(record.RESULTS / name) as file:
+                file.write(text.encode())
+    if PICTURE not in board:
+        (record.RESULTS / PICTURE).unlink(missing_ok=True)
+
+
+def _holds(file: Path, text: str) -> bool:
+    return file.exists() and file.read_bytes() == text.encode()
+
+
+def _tested(records: Iterable[Record]) -> list[Record]:
+    return [each for each in records if each.metrics.split == "test"]
+
+
+def _page(everything: Sequence[Record]) -> str:
+    tested = _tested(everything)
     found = tables(tested)
     if not found:
-        return {PAGE: f"{INTRODUCTION}\nThere are no records yet: `make sweep` makes some.\n"}
+        return f"{INTRODUCTION}\nThere are no records yet: `make sweep` makes some.\n"
     parts = [INTRODUCTION, f"![top-1 accuracy against tunable parameters]({PICTURE})\n", LEGEND]
     for name, rows in found.items():
         parts.append(f"## {' · '.join(escape(part) for part in name.split('/'))}\n")
@@ -55,34 +110,14 @@ def render(records: Iterable[Record]) -> dict[str, str]:
         parts += [_table(rows), *(f"{note}\n" for note in notes(rows))]
     if left := len(everything) - len(tested):
         parts.append(f"Left out: {_count(left, 'run')} scored on held-out training clips.\n")
-    from benchmark.results import (
-        plots,  # imports matplotlib: too slow for those who only read numbers
-    )
-
-    return {PAGE: "\n".join(parts), PICTURE: plots.draw(found)}
-
-
-def write() -> None:
-    """Write the board of RESULTS."""
-    board = render(record.records())
-    for name, text in board.items():  # only now: a board that cannot be drawn stays as it was
-        with atomic_write(record.RESULTS / name) as file:
-            file.write(text.encode())
-
-
-def refresh() -> None:
-    """Write the board of RESULTS if it is missing or a record is newer."""
-    page = record.RESULTS / PAGE
-    newest = max((file.stat().st_mtime for file in record.files()), default=0.0)
-    if newest and (not page.exists() or page.stat().st_mtime <= newest):
-        write()
+    return "\n".join(parts)
 
 
 def plain(records: Iterable[Record]) -> str:
     """Return the tables as aligned text, for a terminal."""
     blocks = []
     for name, rows in tables(records).items():
-        lines = [HEADER, *((row.method, *_cells(row)) for row in rows)]
+        lines = [HEADER, *([column.text(row) for column in COLUMNS] for row in rows)]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         aligned = [
             "  ".join([first.ljust(widths[0]), *map(str.rjust, rest, widths[1:])]).rstrip()
@@ -95,9 +130,9 @@ def plain(records: Iterable[Record]) -> str:
 def notes(rows: Sequence[Row]) -> list[str]:
     """Return what a reader must know before believing a table."""
     runs = [run for row in rows for run in row.records]
-    devices = sorted({str(run.environment.get("device", "unknown")) for run in runs})
-    commits = [str(run.environment.get("commit", "unknown"))[:10] for run in runs]
-    splits = {str(run.data.get("splits", {}).get("test", {}).get("sha256")) for run in runs}
+    devices = sorted({run.environment.device for run in runs})
+    commits = [run.environment.commit[:10] for run in runs]
+    splits = {run.data.splits["test"].sha256 for run in runs}
     found = [f"Trained on {'; '.join(map(escape, devices))}."]
     if min(row.top1.n for row in rows) == 1:
         found.append("One seed ranks nothing: differences of a point or two may be chance.")
@@ -132,39 +167,9 @@ def _table(rows: Sequence[Row]) -> str:
     lines = [" | ".join(HEADER), " | ".join(["---", *["--:"] * (len(HEADER) - 1)])]
     for row in rows:
         marks = f"{DIRTY if _dirty(row) else ''}{MIXED if _mixed(row) else ''}"
-        lines.append(" | ".join([f"{_code(row.method)}{marks}", *_cells(row)]))
+        method, *numbers = (column.text(row) for column in COLUMNS)
+        lines.append(" | ".join([f"{_code(method)}{marks}", *numbers]))
     return "\n".join(f"| {line} |" for line in lines) + "\n"
-
-
-def _cells(row: Row) -> list[str]:
-    """Return a row's numbers, in the order of HEADER."""
-    macs, seconds = row.cost("macs_per_view"), row.cost("train_seconds")
-    views = f" × {row.cost('views') or 1:.0f}"
-    merged = " merged" if all(run.cost.get("merged") for run in row.records) else ""
-    return [
-        _accuracy(row.top1),
-        str(row.top1.n),
-        _parameters(row.cost("trained_parameters")),
-        _parameters(row.cost("total_parameters")),
-        "-" if macs is None else f"{_billions(macs)}{views}{merged}",
-        "-" if seconds is None else format_duration(seconds),
-    ]
-
-
-def _accuracy(top1: Summary) -> str:
-    spread = "" if top1.sd is None else f" ± {100 * top1.sd:.1f}"
-    return f"{100 * top1.mean:.1f}{spread}"
-
-
-def _parameters(number: float | None) -> str:
-    if number is None:
-        return "-"
-    return f"{number / 1e6:.2f} M" if number >= 1e6 else f"{number / 1e3:.1f} k"
-
-
-def _billions(number: float) -> str:
-    """Return one decimal, and of small numbers three digits."""
-    return f"{number / 1e9:.1f}" if number >= 1e10 else f"{number / 1e9:#.3g}"
 
 
 def _count(number: int, noun: str) -> str:
@@ -172,7 +177,7 @@ def _count(number: int, noun: str) -> str:
 
 
 def _dirty(row: Row) -> bool:
-    return any(run.environment.get("dirty", True) for run in row.records)
+    return any(run.environment.dirty for run in row.records)
 
 
 def _mixed(row: Row) -> bool:

@@ -111,7 +111,8 @@ def _panel(panel: Axes, name: str, table: Sequence[Row], colors: dict[str, str])
 
 
 def _point(row: Row) -> tuple[float, float]:
-    return max(1.0, row.cost("trained_parameters") or 1.0), 100 * row.top1.mean
+    trained = row.mean(lambda run: run.cost.trained_parameters)
+    return max(1.0, trained), 100 * row.top1.mean
 
 
 @dataclass

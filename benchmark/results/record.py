@@ -5,39 +5,46 @@ import math
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from benchmark.errors import UserError
-from benchmark.recipes.name import SCRATCH
+from benchmark.recipes.name import SCRATCH, RunName
+from benchmark.results.schema import Cost, DataProvenance, Environment, Metrics, Training, parse
 from datamodules.files import ROOT, atomic_write
 
 RESULTS = Path(os.environ.get("RESULTS") or ROOT / "results").absolute()
+VERSION = 1  # of the JSON; raised when keys are added or change, so that older code says it is old
 
 
 @dataclass(frozen=True)
 class Record:
     """What a run was, what came out, what it cost, and on what it ran."""
 
-    name: str
-    recipe: dict[str, Any]  # resolved
-    metrics: dict[str, Any]  # top1, top5, mean_class, clip_top1: 0..1; videos: count; split
-    cost: dict[str, Any]  # parameters, multiply-accumulates, seconds, bytes: measured
-    data: dict[str, Any]  # checksums of splits and labels, the holdout, what could not be decoded
-    environment: dict[str, Any]  # commit, versions, weights fingerprint, device
-    train: dict[str, Any]  # epochs, steps, curve, how often it was resumed
+    name: str  # of the run
+    recipe: dict[str, Any]  # resolved; its own schema says what it holds
+    metrics: Metrics
+    cost: Cost
+    data: DataProvenance
+    environment: Environment
+    train: Training
 
     def write(self) -> Path:
-        """Write the record to its place, whole or not at all, and return that place."""
-        file = path(self.name)
-        _check(asdict(self), file)
+        """Write the record to its place, whole or not at all, and return that place.
+
+        Raises:
+            UserError: it is none, a result is not a number, say.
+        """
+        file, found = path(self.name), asdict(self)
+        found["train"]["curve"] = _plain(found["train"]["curve"])  # may have holes, a result not
+        _parsed(found, file)
         # Sorted, but for the recipe: in ZeroI2V's `shifts` the order says which heads are meant.
-        plain = _plain(asdict(self))
+        plain = _plain(found)
         plain = {
             key: plain[key] if key == "recipe" else _sorted(plain[key]) for key in sorted(plain)
         }
-        text = json.dumps(plain, indent=2, allow_nan=False)
+        text = json.dumps({"version": VERSION, **plain}, indent=2, allow_nan=False)
         with atomic_write(file) as stream:
             stream.write(f"{text}\n".encode())
         return file
@@ -49,10 +56,11 @@ def path(name: str) -> Path:
 
 
 def read(file: Path) -> Record:
-    """Return the record in `file`.
+    """Return the record in `file`, of this version or an older one.
 
     Raises:
-        UserError: there is none, or it is not a record; the file is named.
+        UserError: there is none, it is not a record, or it is of a newer version; the file is named
+            and, where a key is wrong, the key.
     """
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
@@ -60,8 +68,15 @@ def read(file: Path) -> Record:
         raise UserError(f"no record {file}") from None
     except (OSError, ValueError) as error:
         raise UserError(f"{file}: not a record: {error}") from None
-    _check(found, file)
-    return Record(**found)
+    version = found.pop("version", 0) if isinstance(found, dict) else 0  # the first had none
+    if type(version) is not int or version < 0:
+        raise UserError(f"{file}: not a record: version is {version!r}, not a count")
+    if version > VERSION:
+        raise UserError(
+            f"{file}: is of version {version}, newer than this code, which reads up to {VERSION}"
+        )
+    # Version 0 is version 1 without some keys, all of which may be missing.
+    return _parsed(found, file)
 
 
 def files(under: Path | None = None) -> list[Path]:
@@ -87,26 +102,18 @@ def records(under: Path | None = None) -> list[Record]:
     return sorted(found, key=lambda record: record.name)
 
 
-def _check(found: object, file: Path) -> None:
-    """Raise a UserError that names `file` if `found` is not what a record holds."""
-
-    def demand(fine: bool, problem: str) -> None:
-        if not fine:
-            raise UserError(f"{file}: not a record: {problem}")
-
-    demand(isinstance(found, dict), "no keys")
-    assert isinstance(found, dict)
-    keys = {field.name for field in fields(Record)}
-    demand(not keys - found.keys(), f"{', '.join(sorted(keys - found.keys()))} missing")
-    demand(not found.keys() - keys, f"unknown {', '.join(sorted(found.keys() - keys))}")
-    for key in sorted(keys):
-        kind = str if key == "name" else dict
-        demand(isinstance(found[key], kind), f"{key} is not a {kind.__name__}")
-    for key, where in (("top1", "metrics"), ("trained_parameters", "cost")):
-        value = found[where].get(key)
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        demand(number and math.isfinite(value), f"{where}.{key} is {value!r}, not a number")
-    demand(0 <= found["metrics"]["top1"] <= 1, "metrics.top1 is not between 0 and 1")
+def _parsed(found: object, file: Path) -> Record:
+    """Return the record that `found`, of this version, holds, or raise a UserError."""
+    try:
+        record: Record = parse(Record, found)
+        run = RunName.parse(record.name)
+        if str(run) != record.name or run.seed is None:
+            raise ValueError(f"{record.name!r} is no run's name: .../seedN")
+        if "test" not in record.data.splits:
+            raise ValueError("data.splits.test missing")
+    except (ValueError, UserError) as error:
+        raise UserError(f"{file}: not a record: {' '.join(str(error).split())}") from None
+    return record
 
 
 def _sorted(value: Any) -> Any:

@@ -1,9 +1,10 @@
 """Records side by side: a table per protocol, data and backbone, a row per method."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
+from typing import overload
 
 from benchmark.recipes.name import RunName
 from benchmark.results.record import Record
@@ -18,10 +19,19 @@ class Row:
     records: tuple[Record, ...]
     top1: Summary
 
-    def cost(self, key: str) -> float | None:
-        """Return the mean of a cost over the records, None if one of them lacks it."""
-        values = [record.cost.get(key) for record in self.records]
-        numbers = [float(value) for value in values if isinstance(value, int | float)]
+    @property
+    def merged(self) -> bool:
+        """Whether the models that were tested are merged ones, all of them."""
+        return all(run.cost.merged for run in self.records)
+
+    @overload
+    def mean(self, of: Callable[[Record], float]) -> float: ...
+    @overload
+    def mean(self, of: Callable[[Record], float | None]) -> float | None: ...
+    def mean(self, of: Callable[[Record], float | None]) -> float | None:
+        """Return the mean of something of a record over all, None if one of them lacks it."""
+        values = [of(run) for run in self.records]
+        numbers = [float(value) for value in values if value is not None]
         return fmean(numbers) if len(numbers) == len(values) else None
 
 
@@ -39,10 +49,10 @@ def tables(records: Iterable[Record]) -> Tables:
         groups[run.table][run.row].append(each)
 
     def order(row: Row) -> tuple[float, float, str]:
-        return -row.top1.mean, row.cost("trained_parameters") or 0.0, row.method
+        return -row.top1.mean, row.mean(lambda run: run.cost.trained_parameters), row.method
 
     def row(method: str, runs: Sequence[Record]) -> Row:
-        return Row(method, tuple(runs), summarize([run.metrics["top1"] for run in runs]))
+        return Row(method, tuple(runs), summarize([run.metrics.top1 for run in runs]))
 
     return {
         table: sorted((row(method, runs) for method, runs in methods.items()), key=order)
@@ -52,5 +62,5 @@ def tables(records: Iterable[Record]) -> Tables:
 
 def order_blind_ceiling(rows: Iterable[Row]) -> float | None:
     """Return the highest accuracy a model blind to the order of frames can reach, if any is set."""
-    ceilings = {run.data.get("order_blind_ceiling") for row in rows for run in row.records}
-    return max((float(each) for each in ceilings if each is not None), default=None)
+    ceilings = {run.data.order_blind_ceiling for row in rows for run in row.records}
+    return max((each for each in ceilings if each is not None), default=None)

@@ -74,7 +74,7 @@ class Display:
         else:
             self.durations.append(seconds)
             try:
-                top1 = record.read(record.path(name)).metrics["top1"]
+                top1 = record.read(record.path(name)).metrics.top1
                 said = f"done   {name}: top-1 {100 * top1:.1f} %, {format_duration(seconds)}"
             except UserError as error:
                 said = f"done   {name}, but {error}"

@@ -85,9 +85,8 @@ def _finished(job: Job) -> Status:
     if changed := changes(found, job.recipe):
         more = f" and {len(changed) - FEW} more" if len(changed) > FEW else ""
         return Status(job, "stale", f"{'; '.join(changed[:FEW])}{more}")
-    seconds = found.cost.get("train_seconds")
-    took = f", {format_duration(seconds)} of training" if seconds is not None else ""
-    return Status(job, "done", f"top-1 {100 * found.metrics['top1']:.1f} %{took}")
+    took = format_duration(found.cost.train_seconds)
+    return Status(job, "done", f"top-1 {100 * found.metrics.top1:.1f} %, {took} of training")
 
 
 def _where(job: Job, line: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 import math
 import resource
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 import torch.distributed as dist
 from lightning import Callback, LightningModule, Trainer
 
+from benchmark.results.schema import Cost, ModelCost
 from benchmark.runs import progress
 
 EVERY = 0.5, 10.0  # seconds between two progress lines, at first and after half an hour
@@ -29,7 +31,7 @@ class TrainingMonitor(Callback):
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.curve: list[dict[str, float]] = []
+        self.curve: list[dict[str, Any]] = []  # of `Epoch`s
         self.broken: set[int] = set()
         self.seconds = self.waiting = 0.0
         self.clips = self.resumed = 0
@@ -96,7 +98,7 @@ class TrainingMonitor(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Add the epoch to the curve, as all ranks saw it."""
         loss, right = _means(*self.sums())
-        entry: dict[str, float] = {"epoch": trainer.current_epoch, "loss": loss, "top1": right}
+        entry: dict[str, Any] = {"epoch": trainer.current_epoch, "loss": loss, "top1": right}
         if "val/top1" in trainer.callback_metrics:
             entry["val_top1"] = float(trainer.callback_metrics["val/top1"])
         self.curve.append(entry)
@@ -110,18 +112,19 @@ class TrainingMonitor(Callback):
         own = [float(self._loss), float(self._right), float(self._seen)]
         return [sum(each) for each in zip(*_gathered(own), strict=True)]
 
-    def costs(self, test_seconds: float) -> dict[str, Any]:
-        """Return what training and testing took: seconds, bytes, the share of waiting for data."""
-        return {
-            "train_seconds": round(self.seconds, 2),
-            "test_seconds": round(test_seconds, 2),
-            "clips_per_second": round(self.clips / self.seconds, 1) if self.seconds else None,
-            "data_wait": round(self.waiting / self.seconds, 4) if self.seconds else None,
-            "peak_device_memory_bytes": (
+    def cost(self, counted: ModelCost, test_seconds: float) -> Cost:
+        """Return what the run costs: what was counted of its model, and what all of it took."""
+        return Cost(
+            **asdict(counted),
+            train_seconds=round(self.seconds, 2),
+            test_seconds=round(test_seconds, 2),
+            clips_per_second=round(self.clips / self.seconds, 1) if self.seconds else None,
+            data_wait=round(self.waiting / self.seconds, 4) if self.seconds else None,
+            peak_device_memory_bytes=(
                 torch.cuda.max_memory_allocated() if torch.cuda.is_available() else None
             ),
-            "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-        }
+            peak_memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        )
 
     def _all_broken(self) -> set[int]:
         return set().union(*_gathered(self.broken))

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -10,7 +11,7 @@ import wandb
 
 from benchmark.errors import UserError
 from benchmark.recipes.name import RunName
-from benchmark.results import record
+from benchmark.results import columns, record
 from benchmark.results.record import Record
 from benchmark.results.tables import Row, Tables, tables
 from benchmark.tracking import wandb_session
@@ -25,7 +26,6 @@ COSTS = {  # what accuracy is drawn against, and what that is called
     "peak_memory_bytes": "peak memory in bytes",
 }
 CURVES = {"loss": "training loss", "top1": "training top-1", "val_top1": "validation top-1"}
-COLUMNS = ("protocol", "data", "backbone", "method", "top-1 %", "± sd", "seeds", "views", "GFLOPs")
 WORKSPACES = "wandb-workspaces is not installed, so no workspace: pip install wandb-workspaces"
 
 
@@ -77,7 +77,7 @@ def dashboard(name: str, records: Sequence[Record], *, runs: int, project: str) 
 def board(found: Tables) -> dict[str, Any]:
     """Return a table of all rows, one of all runs, and per table of the board its charts."""
     charts: dict[str, Any] = {
-        "board/rows": _table([dict(_columns(name, row)) for name in found for row in found[name]]),
+        "board/rows": _table([_row(name, row) for name in found for row in found[name]]),
         "board/runs": _table(
             [_run(each) for name in found for row in found[name] for each in row.records]
         ),
@@ -173,28 +173,16 @@ def workspace(name: str, entity: str, project: str) -> Any:
     )
 
 
-def _columns(name: str, row: Row) -> Iterator[tuple[str, Any]]:
-    """Yield a row of the board by column: the page's, and the mean of every cost, as numbers."""
-    sd, macs, views = row.top1.sd, row.cost("macs_per_view"), row.cost("views")
-    values = (
-        *name.rsplit("/", 2),
-        row.method,
-        100 * row.top1.mean,
-        None if sd is None else 100 * sd,
-        row.top1.n,
-        views,
-        None if macs is None or views is None else macs * views / 1e9,
-    )
-    yield from zip(COLUMNS, values, strict=True)
-    for key in sorted({key for each in row.records for key in each.cost} - {"views", "merged"}):
-        yield key, row.cost(key)
-    yield "merged", all(bool(each.cost.get("merged")) for each in row.records)
+def _row(name: str, row: Row) -> dict[str, Any]:
+    """Return a row of the board: where it stands, its columns, and the mean of every cost."""
+    place = zip(("protocol", "data", "backbone"), name.rsplit("/", 2), strict=True)
+    return dict(place) | columns.values(row)
 
 
 def _points(rows: Sequence[Row], key: str) -> Iterator[dict[str, Any]]:
     """Yield where the methods stand whose runs all know a cost."""
     for row in rows:
-        if (cost := row.cost(key)) is not None:
+        if (cost := columns.values(row)[key]) is not None:
             yield {"method": row.method, COSTS[key]: cost, "top-1 %": 100 * row.top1.mean}
 
 
@@ -202,13 +190,14 @@ def _run(each: Record) -> dict[str, Any]:
     """Return all numbers of a record."""
     run = RunName.parse(each.name)
     named = {"protocol": run.protocol, "data": run.data, "backbone": run.backbone}
-    return {**named, "method": run.row, "seed": run.seed, **each.metrics, **each.cost}
+    numbers = asdict(each.metrics) | asdict(each.cost)
+    return {**named, "method": run.row, "seed": run.seed, **numbers}
 
 
 def _curves(rows: Sequence[Row], key: str) -> Iterator[tuple[str, list[float]]]:
     """Yield the mean curve of each method whose runs all have one."""
     for row in rows:
-        curves = [[entry.get(key) for entry in each.train["curve"]] for each in row.records]
+        curves = [[getattr(epoch, key) for epoch in run.train.curve] for run in row.records]
         if all(curves) and all(value is not None for curve in curves for value in curve):
             yield row.method, [fmean(values) for values in zip(*curves, strict=False)]
 

@@ -6,11 +6,11 @@ import subprocess
 from collections.abc import Collection
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import torch
 from lightning import Trainer
 
+from benchmark.results.schema import DataProvenance, Environment, SplitChecksum
 from benchmark.training.evaluation import Scores
 from datamodules.datamodule import VideoDataModule
 from datamodules.files import ROOT
@@ -20,7 +20,7 @@ PACKAGES = ("torch", "torchvision", "lightning", "timm", "av", "pytorchvideo", "
 
 def data_provenance(
     data: VideoDataModule, broken: Collection[int], scores: Scores
-) -> dict[str, Any]:
+) -> DataProvenance:
     """Return what the data was: checksums, the holdout, and what could not be decoded.
 
     Args:
@@ -30,38 +30,39 @@ def data_provenance(
     """
     dataset = data.data
     classes = "\n".join(dataset.classes)
-    return {
-        "name": dataset.name,
-        "splits": {
-            name: {"videos": len(split), "sha256": split.sha256()}
+    return DataProvenance(
+        name=dataset.name,
+        splits={
+            name: SplitChecksum(videos=len(split), sha256=split.sha256())
             for name, split in dataset.splits.items()
         },
-        "classes": list(dataset.classes),
-        "classes_sha256": hashlib.sha256(classes.encode()).hexdigest(),
-        "order_blind_ceiling": dataset.order_blind_ceiling,
-        "chosen": None if dataset.chosen is None else list(dataset.chosen),
-        "holdout": None if dataset.held_out is None else list(dataset.held_out),
-        "broken": sorted(broken),
-        "broken_test": scores.index[scores.broken].tolist(),
-    }
+        classes=tuple(dataset.classes),
+        classes_sha256=hashlib.sha256(classes.encode()).hexdigest(),
+        order_blind_ceiling=dataset.order_blind_ceiling,
+        chosen=dataset.chosen,
+        holdout=dataset.held_out,
+        broken=tuple(sorted(broken)),
+        broken_test=tuple(scores.index[scores.broken].tolist()),
+    )
 
 
 def environment(
     code: tuple[str, bool], fingerprint: str, decoder: str, trainer: Trainer
-) -> dict[str, Any]:
+) -> Environment:
     """Return the code, the versions, the weights and the machine of this run."""
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    return {
-        "commit": code[0],
-        "dirty": code[1],
-        "weights": fingerprint,
-        "python": platform.python_version(),
+    device = gpu if gpu and trainer.strategy.root_device.type == "cuda" else _processor()
+    return Environment(
+        commit=code[0],
+        dirty=code[1],
+        weights=fingerprint,
+        python=platform.python_version(),
         **{name: version(name) for name in PACKAGES},
-        "decoder": decoder,
-        "device": gpu if trainer.strategy.root_device.type == "cuda" else _processor(),
-        "threads": torch.get_num_threads(),
-        "world_size": trainer.world_size,
-    }
+        decoder=decoder,
+        device=device,
+        threads=torch.get_num_threads(),
+        world_size=trainer.world_size,
+    )
 
 
 def _processor() -> str:

@@ -22,6 +22,7 @@ from benchmark.recipes.name import RunName
 from benchmark.recipes.schema import Recipe
 from benchmark.results import record
 from benchmark.results.record import Record
+from benchmark.results.schema import Epoch, Metrics, Training
 from benchmark.runs import progress
 from benchmark.runs.folder import CHECKPOINT
 from benchmark.tracking.monitor import TrainingMonitor
@@ -52,7 +53,7 @@ def train(recipe: Recipe) -> Record:
     seed_everything(recipe.seed, workers=True, verbose=False)
     datamodule = build.datamodule(recipe)
     model, weights = build.model(recipe, datamodule.num_classes)
-    costs = counts.model_costs(  # now: it may be sharded in training
+    counted = counts.model_costs(  # now: it may be sharded in training
         model, size=recipe.clip.size, views=recipe.test.clips * recipe.test.crops
     )
     task = classification(recipe, model, recipe.train.epochs * datamodule.steps)
@@ -88,24 +89,24 @@ def train(recipe: Recipe) -> Record:
     result = Record(
         name=recipe.name,
         recipe=asdict(recipe),
-        metrics={**metrics, "videos": len(scores.index), "split": datamodule.evaluation_split},
-        cost=costs | monitor.costs(test_seconds),
+        metrics=Metrics(**metrics, videos=len(scores.index), split=datamodule.evaluation_split),
+        cost=monitor.cost(counted, test_seconds),
         data=data_provenance(datamodule, monitor.broken, scores),
         environment=environment(code, weights, version(recipe.decoder), trainer),
-        train={
-            "epochs": recipe.train.epochs,
-            "steps": trainer.global_step,
-            "curve": monitor.curve,
-            "resumed": monitor.resumed,
-            "started": started,
-        },
+        train=Training(
+            epochs=recipe.train.epochs,
+            steps=trainer.global_step,
+            curve=tuple(Epoch(**each) for each in monitor.curve),
+            resumed=monitor.resumed,
+            started=started,
+        ),
     )
     if trainer.is_global_zero:
         _write_scores(record.path(recipe.name).with_suffix(".npz"), scores)
         result.write()  # last: its being there says the run is done
-        progress.write(folder, stage="done", top1=result.metrics["top1"])
+        progress.write(folder, stage="done", top1=result.metrics.top1)
     if wandb:
-        wandb.finish(trainer, {"metrics": result.metrics, "cost": result.cost})
+        wandb.finish(trainer, {"metrics": asdict(result.metrics), "cost": asdict(result.cost)})
     return result
 
 

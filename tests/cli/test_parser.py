@@ -7,12 +7,12 @@ import time
 from dataclasses import asdict
 
 import pytest
+from made_record import made_record
 from places import set_places
 
 from benchmark.cli.parser import VERBS, main
 from benchmark.recipes import compose
 from benchmark.results import record
-from benchmark.results.record import Record
 from benchmark.sweeps import sweep
 from benchmark.sweeps.jobs import Failure
 from benchmark.sweeps.launchers import local
@@ -29,8 +29,7 @@ def places(tmp_path, monkeypatch):
 
 
 def finish(loaded):
-    metrics, cost = {"top1": 0.5}, {"trained_parameters": 9}
-    return Record(loaded.name, asdict(loaded), metrics, cost, {}, {}, {}).write()
+    return made_record(loaded.name, loaded).write()
 
 
 def start(*argv, code=None):

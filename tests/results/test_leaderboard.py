@@ -1,6 +1,7 @@
 """The board is a function of the records, and says what a reader must know to believe it."""
 
 import math
+import os
 import random
 import statistics
 import xml.etree.ElementTree as ElementTree
@@ -8,12 +9,15 @@ from dataclasses import replace
 
 import matplotlib
 import pytest
+from made_record import made_record
 
 from benchmark.results import leaderboard, plots, record
-from benchmark.results.leaderboard import PAGE, PICTURE, escape, plain, render
-from benchmark.results.record import Record
+from benchmark.results.columns import COLUMNS, values
+from benchmark.results.leaderboard import HEADER, PAGE, PICTURE, escape, plain, render
+from benchmark.results.schema import SplitChecksum
 from benchmark.results.statistics import summarize
 from benchmark.results.tables import order_blind_ceiling, tables
+from datamodules import files
 
 METHODS = {  # top-1 and tunable parameters, as the prototype had them on digits
     "st_adapter": (0.99, 47_000),
@@ -30,24 +34,12 @@ METHODS = {  # top-1 and tunable parameters, as the prototype had them on digits
 def made(
     method="aim", seed=0, top1=0.5, tunable=1000, table="digits/digits_motion/vit_digits", **more
 ):
-    environment = {"commit": "c" * 40, "dirty": False, "device": "a laptop"}
-    data = {"order_blind_ceiling": None, "splits": {"test": {"sha256": "x"}}}
-    cost = {
-        "trained_parameters": tunable,
-        "total_parameters": 474_000,
-        "macs_per_view": 60_000_000,
-        "views": 3,
-        "merged": False,
-        "train_seconds": 40,
-    }
-    return Record(
-        name=f"{table}/{method}/seed{seed}",
-        recipe={"seed": seed, "optim": {"lr": more.pop("lr", 0.1)}},
+    return made_record(
+        f"{table}/{method}/seed{seed}",
+        {"seed": seed, "optim": {"lr": more.pop("lr", 0.1)}},
         metrics={"top1": top1, "split": more.pop("split", "test")},
-        cost={**cost, **more.pop("cost", {})},
-        data={**data, **more.pop("data", {})},
-        environment={**environment, **more.pop("environment", {})},
-        train=more,
+        cost={"trained_parameters": tunable, **more.pop("cost", {})},
+        **more,
     )
 
 
@@ -91,7 +83,7 @@ def test_a_row_holds_what_its_seeds_say_together(board):
     found = {row[0].strip("`"): row for row in rows(render(board)[PAGE])}
     assert found.keys() == METHODS.keys()
     for method, (_, tunable) in METHODS.items():
-        values = [100 * run.metrics["top1"] for run in board if f"/{method}/" in run.name]
+        values = [100 * run.metrics.top1 for run in board if f"/{method}/" in run.name]
         _, top1, seeds, parameters, total, flops, time = found[method]
         mean, spread = statistics.mean(values), statistics.stdev(values)
         assert top1 == f"{mean:.1f} ± {spread:.1f}" and seeds == "3"
@@ -136,7 +128,7 @@ def test_what_is_merged_says_so():
 
 
 def test_a_ceiling_for_order_blind_models_is_explained_and_drawn(board, drawn):
-    ceiling = [replace(run, data={**run.data, "order_blind_ceiling": 0.5}) for run in board]
+    ceiling = [replace(run, data=replace(run.data, order_blind_ceiling=0.5)) for run in board]
     with_, without = render(ceiling), render(board)
     assert "**50 %**" in with_[PAGE] and "reversed" in with_[PAGE]
     assert "reversed" not in without[PAGE]
@@ -153,7 +145,10 @@ def test_a_ceiling_for_order_blind_models_is_explained_and_drawn(board, drawn):
             {"environment": {"commit": "d" * 40}},
             "come from 2 states of the code: `cccccccccc` (1 run)",
         ),
-        ({"data": {"splits": {"test": {"sha256": "y"}}}}, "tested on 2 lists of videos"),
+        (
+            {"data": {"splits": {"test": SplitChecksum(videos=4, sha256="y")}}},
+            "tested on 2 lists of videos",
+        ),
         ({"environment": {"device": "a cluster"}}, "Trained on a cluster; a laptop."),
     ],
 )
@@ -169,9 +164,11 @@ def test_marks_stand_at_the_row_they_are_about():
     assert sorted(row[0] for row in rows(page)) == ["`a`†", "`b`", "`c`‡"]
 
 
-def test_a_record_that_does_not_say_it_is_clean_is_not():
-    page = render([replace(made(), environment={})])[PAGE]
-    assert "†" in page and "unknown" in page
+def test_code_that_nobody_knows_is_dirty():
+    page = render([made(environment={"commit": "unknown", "dirty": True})])[PAGE]
+    assert "†" in page and "unknown" not in page
+    page = render([made(environment={"commit": "unknown", "dirty": True}), made(seed=1)])[PAGE]
+    assert "`unknown` (1 run)" in page
 
 
 def test_tuning_runs_are_left_out_and_counted():
@@ -202,10 +199,26 @@ def test_escaped_text_holds_nothing_that_markdown_reads():
     assert escape("1\n2\t3") == "1 2 3"
 
 
-def test_costs_that_were_not_measured_are_left_open():
-    nothing = {"total_parameters": None, "macs_per_view": None, "train_seconds": None}
-    (row,) = rows(render([made(cost=nothing)])[PAGE])
-    assert row[4:] == ["-", "-", "-"]
+def test_every_column_is_once_and_says_of_a_row_what_records_say(board):
+    assert len({column.name for column in COLUMNS}) == len(COLUMNS) == len(HEADER)
+    (table,) = tables(board).values()
+    for row in table:
+        found = values(row)
+        for key in ("trained_parameters", "total_parameters", "train_seconds", "views"):
+            assert found[key] == statistics.mean(getattr(run.cost, key) for run in row.records)
+        assert found["top1"] == row.top1.mean and found["top1_sd"] == row.top1.sd
+        assert found["macs"] == found["macs_per_view"] * found["views"]
+    numbers = {column.name: column.direction for column in COLUMNS if column.unit}
+    assert numbers.pop("top1") == "higher" and numbers.pop("seeds") is None
+    assert set(numbers.values()) == {"lower"}
+
+
+def test_costs_that_one_run_does_not_know_are_left_open():
+    knows, lacks = made(cost={"training_macs": 5}), made(seed=1)
+    (row,) = tables([knows])["digits/digits_motion/vit_digits"]
+    assert values(row)["training_macs"] == 5
+    (row,) = tables([knows, lacks])["digits/digits_motion/vit_digits"]
+    assert values(row)["training_macs"] is None and values(row)["views"] == 3
 
 
 def test_a_terminal_gets_aligned_columns(board):
@@ -234,7 +247,7 @@ def boxes(figure):
 @pytest.mark.parametrize("squeeze", [1.0, 0.2])  # the latter: all methods within 20 points
 def test_labels_cover_neither_each_other_nor_the_points(board, squeeze):
     records = [
-        replace(run, metrics={**run.metrics, "top1": 0.5 + squeeze * (run.metrics["top1"] - 0.5)})
+        replace(run, metrics=replace(run.metrics, top1=0.5 + squeeze * (run.metrics.top1 - 0.5)))
         for run in board
     ]
     with matplotlib.rc_context(plots.STYLE):
@@ -263,3 +276,82 @@ def test_a_board_that_cannot_be_drawn_leaves_the_old_one(tmp_path, monkeypatch):
         leaderboard.write()
     assert (tmp_path / PAGE).read_text() == before
     assert not list(tmp_path.glob(".*"))
+
+
+def test_the_committed_board_is_what_the_committed_records_say(drawn):
+    results = files.ROOT / "results"
+    page, picture = render(record.records(results)).values()
+    assert (results / PAGE).read_bytes() == page.encode()
+    committed = (results / PICTURE).read_text("utf-8")
+    if f"Matplotlib v{matplotlib.__version__}," in committed:  # another may draw otherwise
+        assert committed == picture
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """Make `tmp_path` RESULTS, with a board of two methods, and return it."""
+    monkeypatch.setattr(record, "RESULTS", tmp_path)
+    for method in ("aim", "full"):
+        os.utime(made(method).write(), (0, 0))  # a picture drawn in no time is younger, too
+    leaderboard.refresh()
+    return tmp_path
+
+
+def times(folder):
+    return {file: file.stat().st_mtime_ns for file in folder.rglob("*") if file.is_file()}
+
+
+def test_a_record_that_is_gone_leaves_the_board(place):
+    assert "`full`" in (place / PAGE).read_text()
+    record.path(made("full").name).unlink()
+    leaderboard.refresh()
+    assert "`full`" not in (place / PAGE).read_text() and "`aim`" in (place / PAGE).read_text()
+    record.path(made("aim").name).unlink()
+    leaderboard.refresh()
+    assert (place / PAGE).read_text() == render([])[PAGE] and not (place / PICTURE).exists()
+
+
+@pytest.mark.parametrize("update", [leaderboard.refresh, leaderboard.write])
+def test_a_board_that_is_right_is_not_touched(place, update):
+    before = times(place)
+    update()
+    assert times(place) == before
+
+
+def test_a_board_that_is_right_is_not_drawn(place, monkeypatch):
+    monkeypatch.setattr(plots, "draw", lambda found: 1 / 0)
+    leaderboard.refresh()
+
+
+def test_after_a_checkout_the_picture_is_drawn_once_to_compare(place, monkeypatch):
+    os.utime(place / PICTURE, (0, 0))  # its time says nothing; it is the records', here
+    leaderboard.refresh()
+    monkeypatch.setattr(plots, "draw", lambda found: 1 / 0)
+    leaderboard.refresh()
+
+
+@pytest.mark.parametrize("name", [PAGE, PICTURE])
+def test_what_is_missing_or_was_changed_is_written_again(place, name):
+    right = (place / name).read_bytes()
+    (place / name).unlink()
+    leaderboard.refresh()
+    assert (place / name).read_bytes() == right
+    (place / name).write_text("wrong")
+    leaderboard.write()
+    assert (place / name).read_bytes() == right
+
+
+def test_a_difference_below_the_pages_digits_reaches_the_picture(place, monkeypatch):
+    monkeypatch.setattr(plots, "draw", lambda found: "<svg>new</svg>")
+    before = (place / PAGE).read_bytes()
+    later = (place / PICTURE).stat().st_mtime + 1
+    os.utime(made("aim", top1=0.50001).write(), (later, later))
+    leaderboard.refresh()
+    assert (place / PAGE).read_bytes() == before
+    assert (place / PICTURE).read_text() == "<svg>new</svg>"
+
+
+def test_where_nothing_ever_ran_there_is_no_board(tmp_path, monkeypatch):
+    monkeypatch.setattr(record, "RESULTS", tmp_path)
+    leaderboard.refresh()
+    assert not list(tmp_path.iterdir())

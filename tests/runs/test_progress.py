@@ -4,10 +4,10 @@ import io
 import time
 
 import pytest
+from made_record import made_record
 from rich.console import Console
 
 from benchmark.results import record
-from benchmark.results.record import Record
 from benchmark.runs import progress
 from benchmark.runs.progress import Follower
 from benchmark.sweeps import display
@@ -128,7 +128,7 @@ def results(tmp_path, monkeypatch):
 
 
 def finish(name, top1=0.5):
-    Record(name, {}, {"top1": top1}, {"trained_parameters": 1}, {}, {}, {}).write()
+    made_record(name, metrics={"top1": top1}).write()
 
 
 NAMES = [f"quick/digits_motion/vit_digits/{method}/seed0" for method in ("aim", "full", "partial")]
@@ -176,16 +176,18 @@ def test_a_terminal_gets_a_table_that_moves(tmp_path, results, now):
 
 
 def test_the_sweeps_time_left_counts_what_waits(tmp_path, results, now):
-    shown = Display("", [f"r{i}" for i in range(6)], Console(file=io.StringIO()))
+    names = [NAMES[0].replace("seed0", f"seed{i}") for i in range(6)]
+    shown = Display("", names, Console(file=io.StringIO()))
     assert shown.left is None
-    for name in ("r0", "r1"):
+    for name in names[:2]:
         shown.started(name, tmp_path / name)
     assert shown.left is None  # nothing to judge by
     now[0] += 40
-    finish("r0")
-    shown.ended("r0", "")
-    shown.started("r2", tmp_path / "r2")
-    # r1 has run for 40 s, as long as r0 did; r2 has 40 s to go and three more wait for two places
+    finish(names[0])
+    shown.ended(names[0], "")
+    shown.started(names[2], tmp_path / names[2])
+    # The second has run for 40 s, as long as the first did; the third has 40 s to go, and three
+    # more wait for two places.
     assert shown.left == pytest.approx((0 + 40 + 3 * 40) / 2)
 
 

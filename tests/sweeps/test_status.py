@@ -5,16 +5,16 @@ import json
 import subprocess
 import sys
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import pytest
+from made_record import made_record
 from places import set_places
 from rich.console import Console
 
 from benchmark.cli.parser import main
 from benchmark.recipes import compose
 from benchmark.results import record
-from benchmark.results.record import Record
 from benchmark.results.staleness import changes
 from benchmark.runs import progress
 from benchmark.sweeps import status
@@ -37,9 +37,8 @@ def job(method="aim", seed=0):
 
 
 def finish(job, **changed):
-    old = asdict(replace(job.recipe, **changed))
-    metrics, cost = {"top1": 0.5}, {"trained_parameters": 9, "train_seconds": 75}
-    return Record(job.name, old, metrics, cost, {}, {}, {}).write()
+    old = replace(job.recipe, **changed)
+    return made_record(job.name, old, cost={"train_seconds": 75.0}).write()
 
 
 def state(job):
@@ -190,5 +189,5 @@ def test_an_order_of_heads_that_changed_is_seen():
     target = f"{PREFIX}/zeroi2v/seed0"
     one = Job(target, (), compose.load(target))
     old = {**one.recipe.method, "shifts": {-1: 7}}
-    found = Record(one.name, json.loads(json.dumps({"method": old})), {}, {}, {}, {}, {})
+    found = made_record(one.name, json.loads(json.dumps({"method": old})))
     assert "method.shifts" in changes(found, one.recipe)[0]

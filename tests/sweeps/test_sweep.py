@@ -5,16 +5,16 @@ import itertools
 import json
 import subprocess
 import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import pytest
-from places import set_places
+from made_record import made_record
+from places import FIXTURES, set_places
 
 from benchmark import lookup
 from benchmark.errors import UserError
 from benchmark.recipes import compose
 from benchmark.results import plots, record
-from benchmark.results.record import Record
 from benchmark.runs import process, progress
 from benchmark.sweeps import sweep
 from benchmark.sweeps.jobs import Job
@@ -25,14 +25,13 @@ from datamodules import files
 # A run's process without a run: it loads its recipe and leaves a record, or fails if told to.
 CHILD = """
 import sys
-from dataclasses import asdict
 from benchmark.recipes import compose
-from benchmark.results.record import Record
+sys.path.insert(0, {fixtures!r})
+from made_record import made_record
 loaded = compose.load(sys.argv[1], sys.argv[2:])
 if loaded.method["name"] in {fail!r}:
     sys.exit("no luck")
-metrics, cost = {{"top1": 0.5}}, {{"trained_parameters": 9}}
-Record(loaded.name, asdict(loaded), metrics, cost, {{}}, {{}}, {{}}).write()
+made_record(loaded.name, loaded).write()
 """
 
 
@@ -53,7 +52,7 @@ def children(monkeypatch):
 
     def fail(*methods):
         def command(job):
-            script = CHILD.format(fail=methods)
+            script = CHILD.format(fail=methods, fixtures=str(FIXTURES))
             return [sys.executable, "-c", script, job.base_name, *job.overrides]
 
         monkeypatch.setattr(local, "run", functools.partial(real, command=command))
@@ -89,8 +88,7 @@ def grid(tmp_path, monkeypatch):
 
 
 def finish(job):
-    metrics, cost = {"top1": 0.5}, {"trained_parameters": 9}
-    Record(job.name, asdict(job.recipe), metrics, cost, {}, {}, {}).write()
+    made_record(job.name, job.recipe).write()
 
 
 @pytest.mark.parametrize("name", compose.names("sweeps"))

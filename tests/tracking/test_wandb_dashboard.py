@@ -2,20 +2,23 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 import wandb
 import wandb_offline
+from made_record import made_record
 from test_wandb_callback import log_in, nobody_logged_in, server  # noqa: F401
 from wandb_server import Server
 
 from benchmark.cli.parser import main, parse
 from benchmark.errors import UserError
-from benchmark.results import leaderboard, record
+from benchmark.results import record
+from benchmark.results.columns import COLUMNS
 from benchmark.results.record import Record
+from benchmark.results.schema import Cost, Epoch
 from benchmark.sweeps import plan as plans
 from benchmark.sweeps.plan import plan
 from benchmark.tracking import wandb_dashboard
@@ -43,10 +46,11 @@ def records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Re
 
 def made_up(recipe: Any, number: int) -> Record:
     """Return a record of a run; the numbers of the first four are 0, 1, 2, 3 in their units."""
-    return Record(
-        name=recipe.name,
-        recipe=asdict(recipe),
-        metrics={"top1": number / 10, "split": "test"},
+    curve = [Epoch(epoch=e, loss=number + e, top1=number / 8) for e in range(3)]
+    return made_record(
+        recipe.name,
+        recipe,
+        metrics={"top1": number / 10},
         cost={
             "trained_parameters": 1000 + number,
             "training_macs": 2000 + number,
@@ -56,9 +60,7 @@ def made_up(recipe: Any, number: int) -> Record:
             "peak_memory_bytes": 4000 + number,
             "peak_device_memory_bytes": None,
         },
-        data={},
-        environment={},
-        train={"curve": [{"loss": number + epoch, "top1": number / 8} for epoch in range(3)]},
+        train={"curve": tuple(curve)},
     )
 
 
@@ -97,11 +99,12 @@ def test_its_table_has_the_rows_of_the_leaderboard_as_numbers(
     rows = [dict(zip(columns, row, strict=True)) for row in found["board/rows"]["data"]]
     assert [row["method"] for row in rows] == ["aim", "full"]  # the best first
     assert rows[0]["data"] == "digits_motion" and rows[0]["seeds"] == 2
-    assert rows[0]["top-1 %"] == pytest.approx(25)  # of 20 and 30
-    assert rows[0]["± sd"] == pytest.approx(50**0.5)
-    assert rows[0]["GFLOPs"] == 6  # 3 of a view, 2 views
+    assert rows[0]["top1"] == pytest.approx(0.25)  # of 0.2 and 0.3
+    assert rows[0]["top1_sd"] == pytest.approx(0.005**0.5)
+    assert rows[0]["macs"] == 6 * 10**9  # 3 of a view, 2 views
     assert rows[0]["trained_parameters"] == 1002.5
-    assert len(rows[0]) >= len(leaderboard.HEADER)
+    assert set(rows[0]) >= {column.name for column in COLUMNS}
+    assert set(rows[0]) >= {field.name for field in fields(Cost)}  # a record's own keys
     runs = found["board/runs"]
     assert len(runs["data"]) == len(records)
     assert {"seed", "top1", "training_macs", "train_seconds"} <= set(runs["columns"])
