@@ -21,6 +21,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from benchmark.errors import UserError
 from benchmark.recipes.compose import changes
 from benchmark.recipes.schema import Recipe
+from benchmark.tracking.monitor import TrainingMonitor
 from datamodules.files import atomic_write
 
 
@@ -124,7 +125,12 @@ class CheckpointGuard(Callback):
     def on_load_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Compare both."""
+        """Compare both; refuse one whose curve and costs nobody here would take up."""
+        if TrainingMonitor.__qualname__ not in checkpoint["callbacks"]:  # Lightning's key of states
+            raise UserError(
+                "the run's checkpoint was written by an older version of this code: finish the run "
+                "with that one, or start it afresh (run NAME --again)"
+            )
         if changed := changes(checkpoint["recipe"], self.recipe):
             listed = ", ".join(f"{key} was {a}, is {b}" for key, (a, b) in changed.items())
             raise UserError(f"the run's checkpoint comes from another recipe: {listed}")

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,11 @@ import numpy as np
 import pytest
 import torch
 
+from benchmark.errors import UserError
+from benchmark.recipes import compose
 from benchmark.runs import progress
 from benchmark.runs.process import EXIT_PREEMPTED
-from benchmark.training.checkpointing import AtomicCheckpointIO
+from benchmark.training.checkpointing import AtomicCheckpointIO, CheckpointGuard
 
 NAME = "quick/digits_motion/vit_digits/aim/seed3"
 SMALL = (
@@ -253,6 +256,22 @@ def test_a_run_that_could_not_write_its_record_does_not_begin(tmp_path: Path) ->
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 2
     assert len(stderr.splitlines()) == 1 and "no record could be written" in stderr
+
+
+def test_a_checkpoint_of_another_recipe_base_or_version_is_refused() -> None:
+    recipe = compose.load(NAME)
+    guard = CheckpointGuard(recipe, "base")
+    saved: dict[str, Any] = {"callbacks": {"TrainingMonitor": {}}}
+    guard.on_save_checkpoint(None, None, saved)  # type: ignore[arg-type]
+    guard.on_load_checkpoint(None, None, saved)  # type: ignore[arg-type]
+    other = asdict(compose.load(NAME, ["optim.lr=1"]))
+    for changed, problem in (
+        ({"recipe": other}, r"another recipe: optim\.lr was 1\.0, is"),
+        ({"base": "other"}, "other backbone weights"),
+        ({"callbacks": {"Watch": {}}}, r"older version .* --again"),
+    ):
+        with pytest.raises(UserError, match=problem):
+            guard.on_load_checkpoint(None, None, saved | changed)  # type: ignore[arg-type]
 
 
 def test_a_checkpoint_is_replaced_whole_or_not_at_all(
