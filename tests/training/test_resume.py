@@ -197,7 +197,7 @@ def loader_workers(process):
         try:
             if Path(f"/proc/{each}/comm").read_text().strip() == "pt_data_worker":  # torch's word
                 yield each
-        except FileNotFoundError:  # of git, say, which is done by now
+        except OSError:  # of git, say, which is done by now
             pass
 for number in range(int(tries)):
     before = set(RUNS.rglob("progress.jsonl"))
