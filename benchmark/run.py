@@ -109,23 +109,28 @@ def main(argv: Sequence[str]) -> int:
             _demand_writable(record.path(recipe.name).parent)
             train(recipe)
         except (Exception, KeyboardInterrupt) as error:
-            return _ended(error, folder, first)
-    return 0
+            code, line = _ended(error, folder, first)
+        else:
+            return 0
+    if line:  # when the error is gone: what goes with it, torch's loaders say, may complain
+        print(line, file=sys.stderr)
+    return code
 
 
-def _ended(error: BaseException, folder: Path, first: bool) -> int:
-    """Tell why a run ended before its end, and return its exit code."""
+def _ended(error: BaseException, folder: Path, first: bool) -> tuple[int, str]:
+    """Note why a run ended before its end; return its exit code, and the line that says why.
+
+    Where no line can, the line is empty and a traceback has been printed.
+    """
     stopped, line = isinstance(error, Preempted), _reason(error)
     told = line or traceback.format_exception_only(error)[-1].strip().splitlines()[-1]
     with contextlib.suppress(OSError):  # the disk may be full
         progress.write(folder, stage="preempted" if stopped else "failed", message=told)
-    if line:
-        print(line, file=sys.stderr)
-    else:
+    if not line:
         traceback.print_exception(error)
-    if stopped:
-        return EXIT_PREEMPTED if first else 0  # Lightning takes another rank's code for a crash
-    return 2 if isinstance(error, UserError) else 1
+    if stopped:  # Lightning takes another rank's code for a crash
+        return (EXIT_PREEMPTED if first else 0), line
+    return (2 if isinstance(error, UserError) else 1), line
 
 
 if __name__ == "__main__":

@@ -185,8 +185,9 @@ def leave(code: int) -> NoReturn:
 
     Whatever it had to say it has said. A loader worker may still be at work, where the error came
     while its loader was being made: Python would send it a SIGTERM, which workers ignore so that a
-    run can save, and wait for it for ever.
+    run can save, and wait for it for ever. Objects that were half made have nothing to add.
     """
+    sys.unraisablehook = lambda _: None  # a line that says how the run ended stays the last
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's handler raises when a worker is killed
     for child in multiprocessing.active_children():
         child.kill()

@@ -250,6 +250,38 @@ def test_a_dead_worker_ends_the_run_in_one_line_within_seconds(tmp_path: Path) -
         assert said.splitlines()[-1].endswith("start again to go on")
 
 
+# A run that fails as torch does when a worker is killed while its loader is half made: some of it
+# goes with the error and complains, some when Python exits.
+HALF_MADE = """
+import sys
+from benchmark import run
+from benchmark.runs import process
+class Loader:
+    def __del__(self):
+        raise AttributeError("I was never made")
+def train(recipe):
+    gone, stays = Loader(), Loader()
+    stays.itself = stays
+    raise RuntimeError("DataLoader worker (pid 1) is killed by signal: Killed. ")
+run.train = train
+process.leave(run.main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.slow
+def test_the_line_that_tells_how_a_run_ended_is_the_last(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", HALF_MADE, NAME, *SMALL],
+        env={**os.environ, "RUNS": str(tmp_path / "runs"), "RESULTS": str(tmp_path / "results")},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert ended.returncode == 1
+    assert ended.stderr.count("I was never made") == 1
+    assert ended.stderr.splitlines()[-1].endswith("start again to go on")
+
+
 @pytest.mark.slow
 def test_a_run_that_could_not_write_its_record_does_not_begin(tmp_path: Path) -> None:
     (tmp_path / "results").write_text("a file where the folder should be")
