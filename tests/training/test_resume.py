@@ -251,15 +251,17 @@ def test_a_dead_worker_ends_the_run_in_one_line_within_seconds(tmp_path: Path) -
 
 
 # A run that fails as torch does when a worker is killed while its loader is half made: some of it
-# goes with the error and complains, some when Python exits.
+# goes with the error and complains, some when Python exits: not before, for there is little to
+# collect since the last time.
 HALF_MADE = """
-import sys
+import gc, sys
 from benchmark import run
 from benchmark.runs import process
 class Loader:
     def __del__(self):
         raise AttributeError("I was never made")
 def train(recipe):
+    gc.collect()
     gone, stays = Loader(), Loader()
     stays.itself = stays
     raise RuntimeError("DataLoader worker (pid 1) is killed by signal: Killed. ")
