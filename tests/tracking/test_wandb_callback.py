@@ -17,6 +17,7 @@ import torch
 import wandb
 import wandb_offline
 from lightning import Callback, LightningModule, Trainer
+from small_sweep import saved
 from torch import Tensor
 from wandb_server import Server
 
@@ -383,7 +384,7 @@ def test_two_ranks_and_a_kill_are_one_run(tmp_path: Path) -> None:
     env = {**os.environ, **places, "BENCHMARK_SWEEP": "small"}
     killed = subprocess.Popen([*command, "save.steps=3"], env=env, start_new_session=True)
     deadline = time.monotonic() + 200
-    while time.monotonic() < deadline and not list(tmp_path.rglob("last.ckpt")):
+    while time.monotonic() < deadline and not saved(tmp_path, "zeroi2v"):
         time.sleep(0.01)
     os.killpg(killed.pid, signal.SIGKILL)
     killed.wait()

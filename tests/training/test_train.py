@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from lightning import Trainer
+from small_sweep import saved
 
 from benchmark.runs import progress
 from benchmark.training.train import load_run
@@ -74,7 +75,7 @@ def test_wandb_keeps_one_offline_run(whole: Path) -> None:
 def test_a_killed_run_ends_as_if_nothing_had_happened(whole: Path, tmp_path: Path) -> None:
     process = start(tmp_path, "wandb.enabled=false")
     deadline = time.monotonic() + 200
-    while time.monotonic() < deadline and not list(tmp_path.rglob("last.ckpt")):
+    while time.monotonic() < deadline and not saved(tmp_path, "zeroi2v"):
         time.sleep(0.01)  # the first epoch ends
     process.send_signal(signal.SIGKILL)
     process.communicate()
