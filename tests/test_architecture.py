@@ -31,6 +31,7 @@ LAYERS = [  # from the ground up; a room imports of ours only what stands on a l
     {"benchmark.official"},
     {"benchmark.recipes"},
     {"benchmark.runs", "benchmark.results"},
+    {"benchmark.leaderboard"},
     {"benchmark.cost", "benchmark.tracking"},
     {"benchmark.training", "benchmark.sweeps"},
     {"benchmark.cli", "benchmark.run"},
@@ -46,7 +47,7 @@ DOORS = {  # who may import it, anywhere in the file
     "wandb_workspaces": "benchmark.tracking.",
     "ray": "benchmark.sweeps.launchers.ray",
     "submitit": "benchmark.sweeps.launchers.",
-    "matplotlib": "benchmark.results.plots",
+    "matplotlib": "benchmark.leaderboard.plots",
 }
 HEAVY = {
     *("torch", "torchvision", "torchmetrics", "lightning", "timm"),
@@ -55,7 +56,8 @@ HEAVY = {
 # What must start at once; in these rooms one file is not light, which builds models and data.
 LIGHT = (
     *("benchmark.__main__", "benchmark.cli", "benchmark.sweeps", "benchmark.runs"),
-    *("benchmark.results", "benchmark.recipes", "benchmark.lookup", "benchmark.errors"),
+    *("benchmark.results", "benchmark.leaderboard", "benchmark.recipes"),
+    *("benchmark.lookup", "benchmark.errors"),
     *("datamodules.datasets", "datamodules.dataset_info", "datamodules.errors"),
     *("datamodules.files", "datamodules.progress_bar", "datamodules.randomness"),
 )

@@ -18,14 +18,15 @@ def leaderboard(args: Namespace) -> None:
     python -m benchmark leaderboard
     python -m benchmark leaderboard results/scratch
     """
-    from benchmark.results import leaderboard, record
+    from benchmark.leaderboard import pages
+    from benchmark.results import record
     from datamodules.files import display_path
 
     if folder := existing_folder(args.folder):
-        print(leaderboard.plain(record.records(folder)) or f"no records in {folder}")
+        print(pages.plain(record.records(folder)) or f"no records in {folder}")
         return
-    leaderboard.write()
-    print(f"see {display_path(record.RESULTS / leaderboard.PAGE)}")
+    pages.write()
+    print(f"see {display_path(record.RESULTS / pages.PAGE)}")
 
 
 def stale_arguments(parser: ArgumentParser) -> None:

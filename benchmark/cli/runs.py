@@ -54,7 +54,8 @@ def run(args: Namespace) -> int:
 
     python -m benchmark run quick/digits_motion/vit_digits/aim optim.lr=1e-3 seed=1
     """
-    from benchmark.results import leaderboard, record
+    from benchmark.leaderboard import pages
+    from benchmark.results import record
     from benchmark.sweeps.plan import job
     from benchmark.sweeps.sweep import run_one
     from datamodules.files import display_path
@@ -67,7 +68,7 @@ def run(args: Namespace) -> int:
     if failure := run_one(one, again=args.again):
         print(f"failed: {failure.reason} (see {display_path(failure.log)})", file=sys.stderr)
         return 1
-    print(f"{leaderboard.plain([record.read(file)])}\n\nsee {display_path(file)}")
+    print(f"{pages.plain([record.read(file)])}\n\nsee {display_path(file)}")
     return 0
 
 

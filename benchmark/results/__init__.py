@@ -1,1 +1,1 @@
-"""The folder `results/`: records become numbers, tables and pages."""
+"""The folder results/: what a record holds, which are out of date, what papers printed."""

@@ -8,9 +8,10 @@ from importlib import import_module
 
 from benchmark import lookup
 from benchmark.errors import UserError
+from benchmark.leaderboard import pages
 from benchmark.recipes import compose
 from benchmark.recipes.name import SCRATCH, RunName
-from benchmark.results import leaderboard, record
+from benchmark.results import record
 from benchmark.results.record import Record
 from benchmark.runs.folder import LOG, clear
 from benchmark.sweeps import status
@@ -67,9 +68,9 @@ def sweep(
             if each.state == "stale" and each.job in todo:
                 _set_aside(each.job)
         failures = import_module(f"benchmark.sweeps.launchers.{on}").run(todo, title=name)
-    leaderboard.refresh()
+    pages.refresh()
     if todo and (done := [found for job in jobs if (found := _record(job))]):
-        print(f"\n{leaderboard.plain(done)}\n\nsee {_board(jobs)}")
+        print(f"\n{pages.plain(done)}\n\nsee {_board(jobs)}")
     for failure in failures:
         print(
             f"failed {failure.job.name}: {failure.reason} (see {files.display_path(failure.log)})"
@@ -92,7 +93,7 @@ def run_one(job: Job, *, again: bool = False) -> Failure | None:
         clear(job.folder)
     for failure in local.run([job]):
         return failure
-    leaderboard.refresh()
+    pages.refresh()
     return None
 
 

@@ -10,10 +10,11 @@ from typing import Any
 import wandb
 
 from benchmark.errors import UserError
+from benchmark.leaderboard import columns
+from benchmark.leaderboard.tables import Row, Tables, tables
 from benchmark.recipes.name import RunName
-from benchmark.results import columns, record
+from benchmark.results import record
 from benchmark.results.record import Record
-from benchmark.results.tables import Row, Tables, tables
 from benchmark.tracking import wandb_session
 from datamodules import files
 from datamodules.files import display_path

@@ -13,8 +13,9 @@ from places import FIXTURES, set_places
 
 from benchmark import lookup
 from benchmark.errors import UserError
+from benchmark.leaderboard import plots
 from benchmark.recipes import compose
-from benchmark.results import plots, record
+from benchmark.results import record
 from benchmark.runs import process, progress
 from benchmark.sweeps import sweep
 from benchmark.sweeps.jobs import Job

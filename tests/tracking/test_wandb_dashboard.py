@@ -15,8 +15,8 @@ from wandb_server import Server
 
 from benchmark.cli.parser import main, parse
 from benchmark.errors import UserError
+from benchmark.leaderboard.columns import COLUMNS
 from benchmark.results import record
-from benchmark.results.columns import COLUMNS
 from benchmark.results.record import Record
 from benchmark.results.schema import Cost, Epoch
 from benchmark.sweeps import plan as plans

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 from matplotlib.transforms import Bbox
 
-from benchmark.results.tables import Row, Tables, order_blind_ceiling
+from benchmark.leaderboard.tables import Row, Tables, order_blind_ceiling
 
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#56a0d3", "#7f3fbf", "#444444")
 STYLE: dict[Any, Any] = {

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import overload
 
+from benchmark.leaderboard.statistics import Summary, summarize
 from benchmark.recipes.name import RunName
 from benchmark.results.record import Record
-from benchmark.results.statistics import Summary, summarize
 
 
 @dataclass(frozen=True)

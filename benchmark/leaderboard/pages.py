@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from benchmark.leaderboard.columns import COLUMNS
+from benchmark.leaderboard.tables import Row, order_blind_ceiling, tables
 from benchmark.recipes.compose import changes
 from benchmark.results import record
-from benchmark.results.columns import COLUMNS
 from benchmark.results.record import Record
-from benchmark.results.tables import Row, order_blind_ceiling, tables
 from datamodules.files import atomic_write
 
 PAGE = "README.md"
@@ -47,9 +47,8 @@ def render(records: Iterable[Record]) -> dict[str, str]:
     everything = list(records)
     board = {PAGE: _page(everything)}
     if found := tables(_tested(everything)):
-        from benchmark.results import (
-            plots,  # imports matplotlib: too slow for those who only read numbers
-        )
+        # it imports matplotlib: too slow for those who only read numbers
+        from benchmark.leaderboard import plots
 
         board[PICTURE] = plots.draw(found)
     return board

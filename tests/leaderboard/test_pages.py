@@ -11,12 +11,13 @@ import matplotlib
 import pytest
 from made_record import made_record
 
-from benchmark.results import leaderboard, plots, record
-from benchmark.results.columns import COLUMNS, values
-from benchmark.results.leaderboard import HEADER, PAGE, PICTURE, escape, plain, render
+from benchmark.leaderboard import pages, plots
+from benchmark.leaderboard.columns import COLUMNS, values
+from benchmark.leaderboard.pages import HEADER, PAGE, PICTURE, escape, plain, render
+from benchmark.leaderboard.statistics import summarize
+from benchmark.leaderboard.tables import order_blind_ceiling, tables
+from benchmark.results import record
 from benchmark.results.schema import SplitChecksum
-from benchmark.results.statistics import summarize
-from benchmark.results.tables import order_blind_ceiling, tables
 from datamodules import files
 
 METHODS = {  # top-1 and tunable parameters, as the prototype had them on digits
@@ -268,12 +269,12 @@ def test_labels_cover_neither_each_other_nor_the_points(board, squeeze):
 def test_a_board_that_cannot_be_drawn_leaves_the_old_one(tmp_path, monkeypatch):
     monkeypatch.setattr(record, "RESULTS", tmp_path)
     made().write()
-    leaderboard.write()
+    pages.write()
     before = (tmp_path / PAGE).read_text()
     made("full").write()
     monkeypatch.setattr(plots, "draw", lambda found: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        leaderboard.write()
+        pages.write()
     assert (tmp_path / PAGE).read_text() == before
     assert not list(tmp_path.glob(".*"))
 
@@ -293,7 +294,7 @@ def place(tmp_path, monkeypatch):
     monkeypatch.setattr(record, "RESULTS", tmp_path)
     for method in ("aim", "full"):
         os.utime(made(method).write(), (0, 0))  # a picture drawn in no time is younger, too
-    leaderboard.refresh()
+    pages.refresh()
     return tmp_path
 
 
@@ -304,14 +305,14 @@ def times(folder):
 def test_a_record_that_is_gone_leaves_the_board(place):
     assert "`full`" in (place / PAGE).read_text()
     record.path(made("full").name).unlink()
-    leaderboard.refresh()
+    pages.refresh()
     assert "`full`" not in (place / PAGE).read_text() and "`aim`" in (place / PAGE).read_text()
     record.path(made("aim").name).unlink()
-    leaderboard.refresh()
+    pages.refresh()
     assert (place / PAGE).read_text() == render([])[PAGE] and not (place / PICTURE).exists()
 
 
-@pytest.mark.parametrize("update", [leaderboard.refresh, leaderboard.write])
+@pytest.mark.parametrize("update", [pages.refresh, pages.write])
 def test_a_board_that_is_right_is_not_touched(place, update):
     before = times(place)
     update()
@@ -320,24 +321,24 @@ def test_a_board_that_is_right_is_not_touched(place, update):
 
 def test_a_board_that_is_right_is_not_drawn(place, monkeypatch):
     monkeypatch.setattr(plots, "draw", lambda found: 1 / 0)
-    leaderboard.refresh()
+    pages.refresh()
 
 
 def test_after_a_checkout_the_picture_is_drawn_once_to_compare(place, monkeypatch):
     os.utime(place / PICTURE, (0, 0))  # its time says nothing; it is the records', here
-    leaderboard.refresh()
+    pages.refresh()
     monkeypatch.setattr(plots, "draw", lambda found: 1 / 0)
-    leaderboard.refresh()
+    pages.refresh()
 
 
 @pytest.mark.parametrize("name", [PAGE, PICTURE])
 def test_what_is_missing_or_was_changed_is_written_again(place, name):
     right = (place / name).read_bytes()
     (place / name).unlink()
-    leaderboard.refresh()
+    pages.refresh()
     assert (place / name).read_bytes() == right
     (place / name).write_text("wrong")
-    leaderboard.write()
+    pages.write()
     assert (place / name).read_bytes() == right
 
 
@@ -346,12 +347,12 @@ def test_a_difference_below_the_pages_digits_reaches_the_picture(place, monkeypa
     before = (place / PAGE).read_bytes()
     later = (place / PICTURE).stat().st_mtime + 1
     os.utime(made("aim", top1=0.50001).write(), (later, later))
-    leaderboard.refresh()
+    pages.refresh()
     assert (place / PAGE).read_bytes() == before
     assert (place / PICTURE).read_text() == "<svg>new</svg>"
 
 
 def test_where_nothing_ever_ran_there_is_no_board(tmp_path, monkeypatch):
     monkeypatch.setattr(record, "RESULTS", tmp_path)
-    leaderboard.refresh()
+    pages.refresh()
     assert not list(tmp_path.iterdir())

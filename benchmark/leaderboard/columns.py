@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Literal
 
+from benchmark.leaderboard.tables import Row
 from benchmark.results.schema import Cost
-from benchmark.results.tables import Row
 from datamodules.progress_bar import format_duration
 
 Value = float | str | None  # None: not known of every run of the row

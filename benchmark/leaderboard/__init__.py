@@ -1,0 +1,1 @@
+"""The board: records become rows, statistics, pictures and pages."""
