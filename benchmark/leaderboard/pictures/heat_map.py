@@ -1,0 +1,56 @@
+"""Every method on every dataset: a matrix of accuracies, with what was not run left open."""
+
+from benchmark.leaderboard.pictures import theme
+from benchmark.leaderboard.pictures.theme import FAINT, INK, LABEL
+from benchmark.leaderboard.tables import Tables
+
+CELL = 1.5, 0.3  # inches
+EDGES = 2.2, 1.0  # inches, for names
+
+
+def draw(found: Tables) -> str | None:
+    """Return the picture as SVG, None if there is but one table."""
+    if len(found) < 2:
+        return None
+    accuracy = {
+        (row.method, name): 100 * row.top1.mean for name, table in found.items() for row in table
+    }
+    best: dict[str, float] = {}
+    for (method, _), top1 in accuracy.items():
+        best[method] = best.get(method, 0.0) + top1
+    methods = sorted(best, key=lambda method: (-best[method], method))
+    size = EDGES[0] + CELL[0] * len(found), EDGES[1] + CELL[1] * len(methods)
+    with theme.drawing(*size) as (figure, svg):
+        panel = figure.subplots()
+        panel.grid(False)
+        for spine in panel.spines.values():
+            spine.set_visible(False)
+        for column, name in enumerate(found):
+            there = [accuracy[each] for each in accuracy if each[1] == name]
+            low, high = min(there), max(there)
+            for line, method in enumerate(methods):
+                top1 = accuracy.get((method, name))
+                share = 0.5 if top1 is None or high == low else (top1 - low) / (high - low)
+                panel.broken_barh(
+                    [(column - 0.48, 0.96)],
+                    (line - 0.45, 0.9),
+                    facecolor="none" if top1 is None else theme.COLORS[5],
+                    alpha=0.08 + 0.52 * share,  # over whichever page it stands on
+                )
+                panel.text(
+                    column,
+                    line,
+                    "–" if top1 is None else f"{top1:.1f}",
+                    ha="center",
+                    va="center",
+                    fontsize=LABEL,
+                    color=FAINT if top1 is None else INK,
+                )
+        panel.set_xlim(-0.5, len(found) - 0.5)
+        panel.set_ylim(len(methods) - 0.5, -0.5)
+        names = [theme.title(name).replace(" · ", "\n") for name in found]
+        panel.set_xticks(range(len(found)), names, parse_math=False)
+        panel.set_yticks(range(len(methods)), methods, parse_math=False)
+        panel.xaxis.tick_top()
+        panel.tick_params(length=0)
+        return svg()
