@@ -47,7 +47,8 @@ DOORS = {  # who may import it, anywhere in the file
     "wandb_workspaces": "benchmark.tracking.",
     "ray": "benchmark.sweeps.launchers.ray",
     "submitit": "benchmark.sweeps.launchers.",
-    "matplotlib": "benchmark.leaderboard.plots",
+    **dict.fromkeys(("altair", "vl_convert", "itables", "jinja2"), "benchmark.leaderboard."),
+    "matplotlib": "benchmark.leaderboard.pictures.",
 }
 HEAVY = {
     *("torch", "torchvision", "torchmetrics", "lightning", "timm"),

@@ -3,7 +3,8 @@
 import csv
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Literal
 
 from benchmark.leaderboard.columns import COLUMNS, Column, values
 from benchmark.leaderboard.tables import Row, Tables
@@ -47,11 +48,9 @@ def as_latex(found: Tables) -> str:
     return "\n".join(_tabular(name, table, columns) for name, table in found.items())
 
 
-FORMATS: dict[str, Callable[[Tables], str]] = {
-    "csv": as_csv,
-    "json": as_json,
-    "latex": as_latex,
-}
+def export(found: Tables, form: Literal["csv", "json", "latex"]) -> str:
+    """Return tables in one of the forms."""
+    return {"csv": as_csv, "json": as_json, "latex": as_latex}[form](found)
 
 
 def _cells(name: str, row: Row) -> dict[str, object]:

@@ -21,7 +21,7 @@ class Row:
         top1: Mean and spread of its accuracy (fractions).
         interval: In which its accuracy over new seeds and new videos lies, with 95 % confidence;
             None: the records do not tell.
-        ranks: Between which ranks it lies, from 1, for all rows of the table at once; None likewise.
+        ranks: Between which it lies, from 1, for all rows of the table at once; None likewise.
     """
 
     method: str

@@ -8,7 +8,7 @@ from importlib import import_module
 
 from benchmark import lookup
 from benchmark.errors import UserError
-from benchmark.leaderboard import pages
+from benchmark.leaderboard import board, pages
 from benchmark.recipes import compose
 from benchmark.recipes.name import SCRATCH, RunName
 from benchmark.results import record
@@ -68,9 +68,9 @@ def sweep(
             if each.state == "stale" and each.job in todo:
                 _set_aside(each.job)
         failures = import_module(f"benchmark.sweeps.launchers.{on}").run(todo, title=name)
-    pages.refresh()
+    board.refresh()
     if todo and (done := [found for job in jobs if (found := _record(job))]):
-        print(f"\n{pages.plain(done)}\n\nsee {_board(jobs)}")
+        print(f"\n{pages.plain(done)}\n\nsee {_board(jobs)}{board.interactive_hint()}")
     for failure in failures:
         print(
             f"failed {failure.job.name}: {failure.reason} (see {files.display_path(failure.log)})"
@@ -93,7 +93,7 @@ def run_one(job: Job, *, again: bool = False) -> Failure | None:
         clear(job.folder)
     for failure in local.run([job]):
         return failure
-    pages.refresh()
+    board.refresh()
     return None
 
 
@@ -146,5 +146,10 @@ def _record(job: Job) -> Record | None:
 
 
 def _board(jobs: Sequence[Job]) -> str:
-    scratch = all(RunName.parse(job.name).scratch for job in jobs)
-    return files.display_path(record.RESULTS / (SCRATCH if scratch else "README.md"))
+    """Return where a reader sees the runs side by side, relative to where they are."""
+    runs = [RunName.parse(job.name) for job in jobs]
+    if all(run.scratch for run in runs):
+        return files.display_path(record.RESULTS / SCRATCH)
+    protocols = {run.protocol for run in runs if not run.scratch}
+    folder = record.RESULTS / protocols.pop() if len(protocols) == 1 else record.RESULTS
+    return files.display_path(folder / board.PAGE)

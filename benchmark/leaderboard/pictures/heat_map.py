@@ -8,10 +8,8 @@ CELL = 1.5, 0.3  # inches
 EDGES = 2.2, 1.0  # inches, for names
 
 
-def draw(found: Tables) -> str | None:
-    """Return the picture as SVG, None if there is but one table."""
-    if len(found) < 2:
-        return None
+def draw(found: Tables) -> str:
+    """Return the picture as SVG."""
     accuracy = {
         (row.method, name): 100 * row.top1.mean for name, table in found.items() for row in table
     }

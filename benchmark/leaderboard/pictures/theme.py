@@ -15,14 +15,11 @@ from benchmark.leaderboard.tables import Tables
 INK, FAINT, GRID, PAPER = "#24292f", "#6e7781", "#e4e7eb", "#fefefe"
 # Okabe and Ito's, which the colour-blind tell apart, and their like; then the same for dark pages.
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#56a0d3", "#7f3fbf", "#4d4d4d")
-DARK = dict(
-    zip(
-        (INK, FAINT, GRID, PAPER, *COLORS),
-        ("#e6edf3", "#8b949e", "#30363d", "#0d1117")
-        + ("#4aa8e8", "#ff8a4c", "#2fc79a", "#e6a0c8", "#e0b040", "#8cc8f0", "#b48af0", "#b8b8b8"),
-        strict=True,
-    )
+ON_DARK = {INK: "#e6edf3", FAINT: "#8b949e", GRID: "#30363d", PAPER: "#0d1117"}
+COLORS_ON_DARK = (
+    *("#4aa8e8", "#ff8a4c", "#2fc79a", "#e6a0c8", "#e0b040", "#8cc8f0", "#b48af0", "#b8b8b8"),
 )
+DARK = ON_DARK | dict(zip(COLORS, COLORS_ON_DARK, strict=True))
 LABEL = 8.5  # points
 STYLE: dict[Any, Any] = {
     "svg.hashsalt": "benchmark",  # otherwise random: element ids would differ every time
