@@ -119,9 +119,10 @@ def _out_of_git(protocols: Iterable[str]) -> set[str]:
 
     The index, which is committed, must not change with them.
     """
-    command = ["git", "-C", str(record.RESULTS), "check-ignore", "--no-index", *protocols]
+    folders = [f"{each}/" for each in protocols]
+    command = ["git", "-C", str(record.RESULTS), "check-ignore", "--no-index", *folders]
     try:
         said = subprocess.run(command, capture_output=True, text=True, check=False)
     except OSError:
         return set()
-    return set(said.stdout.split("\n")) - {""}
+    return {line.removesuffix("/") for line in said.stdout.splitlines()}

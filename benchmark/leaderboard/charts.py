@@ -20,7 +20,7 @@ def charts(found: Tables) -> dict[str, dict[str, Any]]:
     }
 
 
-def _scatter(found: Tables) -> alt.LayerChart:
+def _scatter(found: Tables) -> alt.LayerChart | alt.FacetChart:
     """Every row as a point between two columns of the reader's choice, with the front of the best.
 
     A point is on the front if no other is at least as good by the one column and better by the
@@ -33,7 +33,7 @@ def _scatter(found: Tables) -> alt.LayerChart:
     tips = [alt.Tooltip("method:N"), *(alt.Tooltip(f"{c.name}:Q", title=c.title) for c in COLUMNS
             if c.unit and _known(c, points))]  # fmt: skip
     chosen = (
-        alt.Chart(alt.Data(values=points))
+        alt.Chart(alt.InlineData(points))
         .transform_filter("datum.table === table")
         .transform_calculate(
             cost="datum[x]",
@@ -50,7 +50,7 @@ def _scatter(found: Tables) -> alt.LayerChart:
     )
     up = alt.Y("gain:Q", scale=alt.Scale(zero=False, padding=16), title=None)
     color = alt.Color("method:N", legend=None)
-    cheapest_first = [
+    cheapest_first: list[alt.SortField | dict[str, str]] = [
         alt.SortField("cost", order="ascending"),
         alt.SortField("gain", order="descending"),
     ]
@@ -97,7 +97,7 @@ def _curves(found: Tables) -> alt.Chart:
     )
     picked = alt.selection_point(fields=["method"], bind="legend")
     return (
-        alt.Chart(alt.Data(values=points))
+        alt.Chart(alt.InlineData(points))
         .transform_filter("datum.table === table")
         .transform_calculate(value="datum[shown]")
         .transform_filter("isValid(datum.value)")
@@ -131,7 +131,7 @@ def _breakdown(found: Tables) -> alt.Chart:
             for part, value in parts.items()
         ]
     return (
-        alt.Chart(alt.Data(values=bars))
+        alt.Chart(alt.InlineData(bars))
         .transform_filter("datum.table === table")
         .mark_bar()
         .encode(

@@ -47,6 +47,7 @@ def interactive(found: Tables, title: str, note: str) -> str:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    vega = vl_convert.javascript_bundle()  # type: ignore[call-arg] # its types forget a default
     drawn = charts(found)
     ids = [f"chart{i}" for i in range(len(drawn))]
     hidden = [len(PLACE) + i for i, each in enumerate(COLUMNS) if not each.default]
@@ -57,7 +58,7 @@ def interactive(found: Tables, title: str, note: str) -> str:
         rows=[_row(name, row) for name, table in found.items() for row in table],
         headings=list(zip(ids, drawn, strict=True)),
         charts=dict(zip(ids, drawn.values(), strict=True)),
-        chart_script=vl_convert.javascript_bundle().replace("</script", r"<\/script"),
+        chart_script=vega.replace("</script", r"<\/script"),
         table=TABLE | {"columnDefs": [{"targets": hidden, "visible": False}]},
         table_script=b64encode((assets / "dt_bundle.js").read_bytes()).decode(),
         table_style=(assets / "dt_bundle.css").read_text("utf-8"),

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from benchmark.leaderboard.pictures import theme
 from benchmark.leaderboard.tables import Row, Tables
@@ -55,5 +56,6 @@ def _panel(panel: Axes, name: str, table: Sequence[Row], colors: dict[str, str])
     panel.set_xlabel("epoch")
     panel.set_ylabel("top-1 of training clips (%)")
     panel.set_ylim(bottom=0)
+    panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     if panel.get_lines():
         panel.legend(frameon=False, fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))

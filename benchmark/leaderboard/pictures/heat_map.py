@@ -27,23 +27,19 @@ def draw(found: Tables) -> str:
             there = [accuracy[each] for each in accuracy if each[1] == name]
             low, high = min(there), max(there)
             for line, method in enumerate(methods):
-                top1 = accuracy.get((method, name))
-                share = 0.5 if top1 is None or high == low else (top1 - low) / (high - low)
-                panel.broken_barh(
-                    [(column - 0.48, 0.96)],
-                    (line - 0.45, 0.9),
-                    facecolor="none" if top1 is None else theme.COLORS[5],
-                    alpha=0.08 + 0.52 * share,  # over whichever page it stands on
-                )
+                said = accuracy.get((method, name))
+                text, color = ("–", FAINT) if said is None else (f"{said:.1f}", INK)
                 panel.text(
-                    column,
-                    line,
-                    "–" if top1 is None else f"{top1:.1f}",
-                    ha="center",
-                    va="center",
-                    fontsize=LABEL,
-                    color=FAINT if top1 is None else INK,
+                    column, line, text, ha="center", va="center", fontsize=LABEL, color=color
                 )
+                if said is not None:
+                    share = 0.5 if high == low else (said - low) / (high - low)
+                    panel.broken_barh(
+                        [(column - 0.48, 0.96)],
+                        (line - 0.45, 0.9),
+                        facecolor=theme.COLORS[5],
+                        alpha=0.08 + 0.52 * share,  # over whichever page it stands on
+                    )
         panel.set_xlim(-0.5, len(found) - 0.5)
         panel.set_ylim(len(methods) - 0.5, -0.5)
         names = [theme.title(name).replace(" · ", "\n") for name in found]
