@@ -42,7 +42,7 @@ and tested on the same videos (by checksum of their lists), with the same backbo
 of its weights) and protocol, and may be compared; numbers of different tables may not. A run gets a
 row when it was tested once, on the test split, with the weights of its last step; runs that score
 held-out training clips are for tuning, and left out. Runs whose recipe was changed by overrides lie
-in `scratch/` and never stand here.
+in `results/scratch/` and never stand here.
 """
 
 
