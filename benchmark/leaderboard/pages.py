@@ -1,12 +1,11 @@
 """The leaderboard: a pure function of the records."""
 
-import html
 import os
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from benchmark.leaderboard.columns import COLUMNS
+from benchmark.leaderboard.markdown import code, escape, table
 from benchmark.leaderboard.tables import Row, order_blind_ceiling, tables
 from benchmark.recipes.compose import changes
 from benchmark.results import record
@@ -136,7 +135,7 @@ def notes(rows: Sequence[Row]) -> list[str]:
     if min(row.top1.n for row in rows) == 1:
         found.append("One seed ranks nothing: differences of a point or two may be chance.")
     if len(set(commits)) > 1:
-        each = (f"{_code(c)} ({_count(commits.count(c), 'run')})" for c in sorted(set(commits)))
+        each = (f"{code(c)} ({_count(commits.count(c), 'run')})" for c in sorted(set(commits)))
         found.append(
             f"These runs come from {len(set(commits))} states of the code: {', '.join(each)}."
         )
@@ -151,24 +150,13 @@ def notes(rows: Sequence[Row]) -> list[str]:
     return found
 
 
-def escape(text: str) -> str:
-    """Return text of unknown origin for a Markdown page: it stays text, on one line."""
-    text = html.escape(" ".join(text.split()), quote=False)
-    return re.sub(r"([\\`*_\[\]|~$])", r"\\\1", text)
-
-
-def _code(text: str) -> str:
-    """Return a name as a code span, safe in a table."""
-    return "`" + " ".join(text.split()).replace("`", "'").replace("|", "\\|") + "`"
-
-
 def _table(rows: Sequence[Row]) -> str:
-    lines = [" | ".join(HEADER), " | ".join(["---", *["--:"] * (len(HEADER) - 1)])]
+    cells = []
     for row in rows:
         marks = f"{DIRTY if _dirty(row) else ''}{MIXED if _mixed(row) else ''}"
         method, *numbers = (column.text(row) for column in COLUMNS)
-        lines.append(" | ".join([f"{_code(method)}{marks}", *numbers]))
-    return "\n".join(f"| {line} |" for line in lines) + "\n"
+        cells.append([f"{code(method)}{marks}", *numbers])
+    return table(HEADER, cells)
 
 
 def _count(number: int, noun: str) -> str:

@@ -100,11 +100,11 @@ def read(file: Path = PUBLISHED) -> Published:
         found = yaml.safe_load(file.read_text(encoding="utf-8"))
         if not isinstance(found, Mapping) or not isinstance(found.get("rows"), list):
             raise ValueError("rows is no list")
-        rows = tuple(parse(Row, each, _label(i, each)) for i, each in enumerate(found["rows"]))
+        rows = tuple(parse(Row, each, label(i, each)) for i, each in enumerate(found["rows"]))
         published: Published = parse(Published, {**found, "rows": []})
         published = replace(published, rows=rows)
         for i, row in enumerate(rows):
-            _check(published, row, _label(i, asdict(row)))
+            _check(published, row, label(i, asdict(row)))
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise UserError(f"{file}: {' '.join(str(error).split())}") from None
     return published
@@ -131,20 +131,21 @@ def like(rows: Iterable[Row], name: str, *, frames: int, views: int) -> Row | No
 def published(rows: Iterable[Row], record: Record) -> Row | None:
     """Return what its authors print for a run that was trained and tested as theirs was, if any."""
     run = RunName.parse(record.name)
-    frames = record.recipe.get("clip", {}).get("frames")
+    clip = record.recipe.get("clip")
+    frames = clip.get("frames") if isinstance(clip, Mapping) else None
     if run.protocol != PROTOCOL or run.scratch or frames is None:
         return None
     return like(rows, record.name, frames=frames, views=record.cost.views)
 
 
-def _label(index: int, row: object) -> str:
+def label(index: int, row: object) -> str:
     """Return how errors call a row: by its place, from 0, and what it is about."""
     if not isinstance(row, Mapping):
         return f"rows[{index}]"
     return f"rows[{index}] ({row.get('method')} on {row.get('data')})"
 
 
-def _check(published: Published, row: Row, label: str) -> None:
+def _check(published: Published, row: Row, name: str) -> None:
     """Raise a ValueError where a row refers to what is not there, or prints nothing."""
     sections = {
         "backbone": published.backbones,
@@ -153,9 +154,9 @@ def _check(published: Published, row: Row, label: str) -> None:
     }
     for key, section in sections.items():
         if (value := getattr(row, key)) not in section:
-            raise ValueError(f"{label}.{key}: no {value!r}{nearest(value, section)}")
+            raise ValueError(f"{name}.{key}: no {value!r}{nearest(value, section)}")
     if all(getattr(row, key) is None for key in ("top1", *COUNTS)):
-        raise ValueError(f"{label} prints nothing: it has none of top1, {', '.join(COUNTS)}")
+        raise ValueError(f"{name} prints nothing: it has none of top1, {', '.join(COUNTS)}")
     for key in row.differences or {}:
         if key not in COUNTS:
-            raise ValueError(f"{label}.differences: no {key!r}{nearest(key, COUNTS)}")
+            raise ValueError(f"{name}.differences: no {key!r}{nearest(key, COUNTS)}")
