@@ -9,7 +9,9 @@ from benchmark.cli.verb import Verb, existing_folder
 
 def leaderboard_arguments(parser: ArgumentParser) -> None:
     """Add what `leaderboard` takes."""
-    parser.add_argument("folder", nargs="?", type=Path, help="print its records' table only")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("folder", nargs="?", type=Path, help="print its records' table only")
+    what.add_argument("--published", action="store_true", help="write what the papers print")
 
 
 def leaderboard(args: Namespace) -> None:
@@ -17,11 +19,18 @@ def leaderboard(args: Namespace) -> None:
 
     python -m benchmark leaderboard
     python -m benchmark leaderboard results/scratch
+    python -m benchmark leaderboard --published
     """
     from benchmark.leaderboard import pages
     from benchmark.results import record
     from datamodules.files import display_path
 
+    if args.published:
+        from benchmark.cost import published_page  # imports torch
+
+        published_page.write()
+        print(f"see {display_path(published_page.PAGE)}")
+        return
     if folder := existing_folder(args.folder):
         print(pages.plain(record.records(folder)) or f"no records in {folder}")
         return

@@ -1,74 +1,56 @@
 """`results/PUBLISHED.md`: what the papers print, a table per dataset, our own counts beside it.
 
-A pure function of `results/published.yaml` and of the code: a row is counted as soon as the suite has
-its method and its backbone.
+A pure function of `results/published.yaml` and of the code: a row is counted as soon as the suite
+has its method and its backbone.
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from decimal import Decimal
-from functools import cache
 
-import torch
-
-from benchmark.cost import counts
-from benchmark.errors import UserError
+from benchmark.cost.published_counts import (
+    TOLERANCE,
+    Count,
+    Difference,
+    agreement,
+    count,
+    differences,
+)
 from benchmark.leaderboard.markdown import anchor, code, escape, link, table
-from benchmark.methods import adapt
-from benchmark.models import backbone
+from benchmark.leaderboard.papers import cited
 from benchmark.recipes import compose
-from benchmark.results.published import COUNTS, PUBLISHED, Published, Row, label, read
+from benchmark.results.published import COUNTS, PUBLISHED, Published, Row, read
 from datamodules.files import atomic_write
 
 PAGE = PUBLISHED.with_name("PUBLISHED.md")
-SIZE = 224  # px, of the frames of every configuration that is counted
-TOLERANCE = 0.01  # of a printed figure; what is further away is told
+PERCENT = f"{100 * TOLERANCE:.0f} %"
 MISSING = "-"
 UNITS = {"gmacs": "GFLOPs", "trained_m": "tunable, M", "total_m": "total, M"}
 INTRODUCTION = """\
 # What the papers print
 
-{rows} printed results of {methods} methods on {data} datasets, each with its source, its doubts, and
-**our own count** of the same configuration beside it, on a model that needs neither weights nor
-videos. Written by `python -m benchmark leaderboard --published` from
-[published.yaml](published.yaml), never by hand. What this suite measured itself is on
-[its own board](README.md).
+{accuracies} printed accuracies of {methods} methods on {data} datasets, and {others} rows of costs
+alone, each with its source and its doubts, and **our own count** of the same configuration beside
+it, made on a model that needs neither weights nor videos. Written from
+[published.yaml](published.yaml) by `python -m benchmark leaderboard --published`, never by hand.
+What this suite measured itself is on [its own board](README.md).
 """
 LEGEND = """\
 ## How to read it
 
 - **frames × views**: frames of a clip × clips and crops of a video. Accuracies compare only where
-  these, the backbone and the copy of the data are the same; seeds are never printed.
+  these, the backbone and the copy of the data are the same. None is printed with an interval.
 - **GFLOPs**: multiply-accumulates in billions over all views (of one view where ? stands for their
-  number): papers count one multiply-accumulate as one. Ours are products, convolutions and attention.
-- **tunable**, **total**: parameters that train, and of the model that is tested, merged where the
-  method merges; the head included.
-- **ours**: counted exactly. {missing} where this suite lacks the method or the backbone, or where
-  there is no one configuration to count. A difference over {tolerance} is a link to its explanation;
-  *rounded* is one that the digits which are printed explain.
-- *rerun*: somebody else's run of the method. Rows without accuracy, at the end of a table, are counts.
+  number); papers count one multiply-accumulate as one. Ours are those of products, convolutions and
+  attention.
+- **tunable**, **total**: parameters that train, and those of the model that is tested, merged where
+  the method merges; the head included where the data has classes.
+- **ours**: parameters to the last one; {missing} where this suite lacks the method or the backbone,
+  or where there is no one configuration to count. A difference over {tolerance} is a link to its
+  explanation; *rounded*: the digits that are printed explain it.
+- *rerun*: somebody else's run of the method. The rows without accuracy, last in a table, are costs
+  that are printed alone, or that the authors' code has.
 """
 DIFFER = "Where our count differs"
-
-
-@dataclass(frozen=True)
-class Count:
-    """What a configuration costs: parameters, and the MACs of one view."""
-
-    macs: int
-    trained: int
-    total: int
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A printed figure that our count is more than `TOLERANCE` away from, and why."""
-
-    row: Row
-    key: str
-    ours: float
-    why: str
 
 
 def write() -> None:
@@ -91,91 +73,19 @@ def page(published: Published) -> str:
     differing, agreeing = differences(published.rows, ours)
     notes: dict[str, int] = {}
     tables = _tables(published, ours, notes)
-    methods, data = ({getattr(row, key) for row in published.rows} for key in ("method", "data"))
+    accurate = [row for row in published.rows if row.top1 is not None]
     introduction = INTRODUCTION.format(
-        rows=len(published.rows), methods=len(methods), data=len(data)
+        accuracies=len(accurate),
+        methods=len({row.method for row in accurate}),
+        data=len({row.data for row in accurate}),
+        others=len(published.rows) - len(accurate),
     )
-    legend = LEGEND.format(missing=MISSING, tolerance=f"{TOLERANCE:.0%}")
+    legend = LEGEND.format(missing=MISSING, tolerance=PERCENT)
     parts = [introduction, _contents(published), legend, *tables]
     parts += [f"## {DIFFER}\n", _differing(published, differing, agreeing)]
     parts += ["## Sources\n", _sources(published), "## Methods\n", _papers(published)]
     parts.append("\n".join(f"[^{number}]: {escape(text)}" for text, number in notes.items()) + "\n")
     return "\n".join(parts)
-
-
-def count(row: Row, classes: int | None) -> Count | None:
-    """Return our own count of a row's configuration, None where we have none such.
-
-    Args:
-        row: of the papers.
-        classes: of its data; None: the head is left out of the parameters.
-    """
-    known = row.method in compose.names("methods") and row.backbone in compose.names("backbones")
-    if not known or row.frames is None or row.chosen is not None:
-        return None
-    return _count(row.method, row.backbone, row.frames, classes)
-
-
-@cache
-def _count(method: str, vit: str, frames: int, classes: int | None) -> Count:
-    chosen = compose.read(f"backbones/{vit}")["backbone"]
-    options = dict(compose.read(f"methods/{method}")["method"])
-    with torch.device("meta"):
-        frozen = backbone.build(chosen["name"], size=SIZE, options=chosen["options"])
-        model = adapt(frozen, options.pop("name"), frames=frames, classes=classes or 1, **options)
-    tested = model.merged_or_self()
-    head = 0 if classes else counts.parameters(model.head)
-    return Count(
-        macs=counts.macs(tested, size=SIZE),
-        trained=counts.parameters(model, trained=True) - head,
-        total=counts.parameters(tested) - head,
-    )
-
-
-def differences(
-    rows: Sequence[Row], ours: Sequence[Count | None]
-) -> tuple[list[Difference], dict[str, int]]:
-    """Return what differs by more than `TOLERANCE`, and how many figures of each key do not.
-
-    Raises:
-        UserError: one that differs is not explained.
-    """
-    found, agreeing = [], dict.fromkeys(COUNTS, 0)
-    for i, (row, own) in enumerate(zip(rows, ours, strict=True)):
-        for key in COUNTS:
-            printed = getattr(row, key)
-            if own is None or printed is None:
-                continue
-            value = _in_its_unit(own, key, row)
-            if not _differs(printed, value):
-                agreeing[key] += 1
-            elif why := (row.differences or {}).get(key):
-                found.append(Difference(row, key, value, why))
-            else:
-                raise UserError(
-                    f"{PUBLISHED.name}: {label(i, asdict(row))}: {key} is {printed}, and by our "
-                    f"count {value:.6g}: say why under differences.{key}"
-                )
-    return found, agreeing
-
-
-def _in_its_unit(own: Count, key: str, row: Row) -> float:
-    return {
-        "gmacs": own.macs * (row.views or 1) / 1e9,
-        "trained_m": own.trained / 1e6,
-        "total_m": own.total / 1e6,
-    }[key]
-
-
-def _differs(printed: float, ours: float) -> bool:
-    return abs(ours - printed) > TOLERANCE * printed and not _rounds_to(printed, ours)
-
-
-def _rounds_to(printed: float, ours: float) -> bool:
-    """Return whether `printed` is `ours` to as many decimals as are printed."""
-    exponent = Decimal(str(printed)).as_tuple().exponent
-    assert isinstance(exponent, int)
-    return abs(ours - printed) <= 0.5 * 10.0 ** min(exponent, 0) * (1 + 1e-9)
 
 
 def _tables(published: Published, ours: Sequence[Count | None], notes: dict[str, int]) -> list[str]:
@@ -202,7 +112,9 @@ def _table(
     header = ["method", "frames × views", "top-1", "top-5"]
     header += [title for unit in UNITS.values() for title in (unit, "ours")] + ["source"]
     rows = [_cells(published, row, own, notes) for row, own in lines]
-    used = [i for i in range(len(header)) if any(cells[i] != MISSING for cells in rows)]
+    filled = {i for i in range(len(header)) if any(cells[i] != MISSING for cells in rows)}
+    pairs = [(i, i + 1) for i, title in enumerate(header) if title in UNITS.values()]
+    used = sorted(filled.union(*(pair for pair in pairs if filled & {*pair})))
     last = len(used) - 1
     cells = [[line[i] for i in used] for line in rows]
     return table([header[i] for i in used], cells, left=(0, last))
@@ -210,20 +122,22 @@ def _table(
 
 def _cells(published: Published, row: Row, own: Count | None, notes: dict[str, int]) -> list[str]:
     paper = published.paper(row.method)
-    method = link(code(row.method), paper and paper.url)
+    method = link(code(row.method), paper.url if paper else None)
     source = published.sources[row.source]
-    where = link(escape(source.title), source.url)
-    where += "" if row.where is None else f", {escape(row.where)}"
     doubts = [*row.doubts, *([source.doubt] if source.doubt else [])]
     marks = "".join(f"[^{notes.setdefault(doubt, len(notes) + 1)}]" for doubt in doubts)
     frames = MISSING if row.frames is None else f"{row.frames} × {row.views or '?'}"
     return [
         method + (f" ({escape(row.chosen)})" if row.chosen else ""),
         frames,
-        *(MISSING if each is None else f"{each:.4g}" for each in (row.top1, row.top5)),
+        *(MISSING if each is None else _accuracy(each) for each in (row.top1, row.top5)),
         *(cell for key in COUNTS for cell in (_printed(row, key), _ours(row, key, own))),
-        f"{where}{', *rerun*' if row.reproduced else ''}{marks}",
+        f"{cited(published, row)}{', *rerun*' if row.reproduced else ''}{marks}",
     ]
+
+
+def _accuracy(percent: float) -> str:
+    return str(float(percent))  # as printed, but for zeros after the first decimal
 
 
 def _printed(row: Row, key: str) -> str:
@@ -235,13 +149,15 @@ def _ours(row: Row, key: str, own: Count | None) -> str:
     """Return our count, exact where it is one of parameters, and how far the printed one is."""
     if own is None:
         return MISSING
-    value, printed = _in_its_unit(own, key, row), getattr(row, key)
+    value, printed = own.figure(key), getattr(row, key)
     text = {"gmacs": f"{value:,.1f}", "trained_m": f"{own.trained:,}", "total_m": f"{own.total:,}"}
-    if printed is None or abs(value - printed) <= TOLERANCE * printed:
-        return text[key]
-    if not _differs(printed, value):
-        return f"{text[key]} *rounded*"
-    return f"{text[key]} **{link(_percent(printed, value), anchor(DIFFER))}**"
+    match "near" if printed is None else agreement(printed, value):
+        case "near":
+            return text[key]
+        case "rounded":
+            return f"{text[key]} *rounded*"
+        case "far":
+            return f"{text[key]} **{link(_percent(printed, value), anchor(DIFFER))}**"
 
 
 def _percent(printed: float, ours: float) -> str:
@@ -254,7 +170,7 @@ def _contents(published: Published) -> str:
         rows = [row for row in published.rows if row.data == name]
         if rows:
             best = max((row.top1 for row in rows if row.top1 is not None), default=None)
-            highest = "" if best is None else f", up to {best:.4g} %"
+            highest = "" if best is None else f", up to {_accuracy(best)} %"
             lines.append(f"- {link(escape(data.title), anchor(data.title))}: {len(rows)}{highest}")
     for heading in (DIFFER, "Sources", "Methods"):
         lines.append(f"- {link(heading, anchor(heading))}")
@@ -267,7 +183,7 @@ def _differing(
     printed = sum(agreeing.values()) + len(found)
     text = (
         f"Of {printed} printed figures that we can count too, {sum(agreeing.values())} are ours "
-        f"within {TOLERANCE:.0%} or as they are rounded. The others:\n"
+        f"within {PERCENT} or as they are rounded. The others:\n"
     )
     header = ["method", "on", "figure", "printed", "ours", "difference", "source", "why"]
     rows = [

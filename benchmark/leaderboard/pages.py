@@ -6,6 +6,7 @@ from pathlib import Path
 
 from benchmark.leaderboard.columns import COLUMNS
 from benchmark.leaderboard.markdown import code, escape, table
+from benchmark.leaderboard.papers import beside_papers
 from benchmark.leaderboard.tables import Row, order_blind_ceiling, tables
 from benchmark.recipes.compose import changes
 from benchmark.results import record
@@ -106,6 +107,7 @@ def _page(everything: Sequence[Record]) -> str:
         if ceiling is not None:
             parts.append(BLIND.format(ceiling=f"{100 * ceiling:.0f} %"))
         parts += [_table(rows), *(f"{note}\n" for note in notes(rows))]
+        parts += [papers] if (papers := beside_papers(rows)) else []
     if left := len(everything) - len(tested):
         parts.append(f"Left out: {_count(left, 'run')} scored on held-out training clips.\n")
     return "\n".join(parts)

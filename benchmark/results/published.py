@@ -147,7 +147,7 @@ def label(index: int, row: object) -> str:
 
 def _check(published: Published, row: Row, name: str) -> None:
     """Raise a ValueError where a row refers to what is not there, or prints nothing."""
-    sections = {
+    sections: dict[str, Mapping[str, object]] = {
         "backbone": published.backbones,
         "data": published.data,
         "source": published.sources,
