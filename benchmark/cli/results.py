@@ -12,7 +12,9 @@ FORMATS = ("csv", "json", "latex")
 
 def leaderboard_arguments(parser: ArgumentParser) -> None:
     """Add what `leaderboard` takes."""
-    parser.add_argument("folder", nargs="?", type=Path, help="print its records' table only")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("folder", nargs="?", type=Path, help="print its records' table only")
+    what.add_argument("--published", action="store_true", help="write what the papers print")
     parser.add_argument("--all", action="store_true", help="print every column")
     parser.add_argument("--as", dest="form", choices=FORMATS, help="print for other programs")
 
@@ -23,11 +25,18 @@ def leaderboard(args: Namespace) -> None:
     python -m benchmark leaderboard
     python -m benchmark leaderboard results/scratch --all
     python -m benchmark leaderboard results/digits --as latex
+    python -m benchmark leaderboard --published
     """
     from benchmark.leaderboard import board, exports, pages
     from benchmark.results import record
     from datamodules.files import display_path
 
+    if args.published:
+        from benchmark.cost import published_page  # imports torch
+
+        published_page.write()
+        print(f"see {display_path(published_page.PAGE)}")
+        return
     folder = existing_folder(args.folder)
     if not folder and not args.all and not args.form:
         board.write()

@@ -43,7 +43,7 @@ def render(protocol: str, records: Sequence[Record]) -> dict[str, str]:
 
         files |= pictures.draw(found)
         if interactive_possible():
-            from benchmark.leaderboard.interactive import interactive
+            from benchmark.leaderboard.interactive.page import interactive
 
             files[INTERACTIVE] = interactive(found, f"Leaderboard: {protocol}", pages.NOTE)
     return files

@@ -1,10 +1,10 @@
 """The leaderboard's pages in Markdown: a board per protocol, an index; functions of the records."""
 
-import html
-import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from benchmark.leaderboard.columns import COLUMNS
+from benchmark.leaderboard.markdown import code, escape, table
+from benchmark.leaderboard.papers import beside_papers
 from benchmark.leaderboard.tables import Row, Tables, order_blind_ceiling, tables
 from benchmark.recipes.compose import changes
 from benchmark.recipes.name import RunName
@@ -21,6 +21,9 @@ NOTE = "Accuracies are means over seeds, on the test split, with the last weight
 DIRTY = "†"
 MIXED = "‡"
 HEADER = [column.title for column in COLUMNS if column.default]
+PAPERS = """\
+[PUBLISHED.md](PUBLISHED.md): what the papers print, dataset by dataset, each number with its source
+and beside our own count of parameters and GFLOPs."""
 WRITTEN = "Written by `python -m benchmark leaderboard` from the records here, never by hand."
 LEGEND = """\
 **top-1**: accuracy in percent on the test split, read once, with the last weights; the mean over
@@ -71,6 +74,7 @@ def board(protocol: str, records: Sequence[Record]) -> str:
         if ceiling is not None:
             parts.append(BLIND.format(ceiling=f"{100 * ceiling:.0f} %"))
         parts += [_table(rows), *(f"{note}\n" for note in notes(rows))]
+        parts += [papers] if (papers := beside_papers(rows)) else []
     parts += ["## Pictures\n", *others, RULES] if found else []
     if left := sum(each.metrics.split != "test" for each in records):
         parts.append(f"Left out: {_count(left, 'run')} scored on held-out training clips.\n")
@@ -80,26 +84,21 @@ def board(protocol: str, records: Sequence[Record]) -> str:
 def index(boards: Mapping[str, Tables]) -> str:
     """Return the page that leads to the boards, by protocol."""
     parts = ["# Leaderboards\n", f"{WRITTEN}\n"]
+    parts.append(f"{PAPERS}\n")
     if not boards:
         return "\n".join([*parts, "There are no records yet: `make sweep` makes some.\n"])
     first = next(iter(boards))
     parts.append(picture(f"{first}/accuracy", PICTURES["accuracy"]))
-    lines = ["board | data | backbone | methods | runs | best | top-1 %"]
-    lines.append("--- | --- | --- | --: | --: | --- | --:")
+    cells = []
     for protocol, found in boards.items():
         for name, rows in found.items():
             _, data, backbone = name.split("/", 2)
-            cells = [
-                f"[{escape(protocol)}]({protocol}/README.md)",
-                escape(data),
-                escape(backbone),
-                str(len(rows)),
-                str(sum(len(row.records) for row in rows)),
-                _code(rows[0].method),
-                next(column.text(rows[0]) for column in COLUMNS if column.name == "top1"),
-            ]
-            lines.append(" | ".join(cells))
-    parts.append("\n".join(f"| {line} |" for line in lines) + "\n")
+            best = next(column.text(rows[0]) for column in COLUMNS if column.name == "top1")
+            runs = sum(len(row.records) for row in rows)
+            place = f"[{escape(protocol)}]({protocol}/README.md)", escape(data), escape(backbone)
+            cells.append([*place, str(len(rows)), str(runs), code(rows[0].method), best])
+    header = ("board", "data", "backbone", "methods", "runs", "best", "top-1 %")
+    parts.append(table(header, cells, left=(0, 1, 2, 5)))
     return "\n".join(parts)
 
 
@@ -139,7 +138,7 @@ def notes(rows: Sequence[Row]) -> list[str]:
     if min(row.top1.n for row in rows) == 1:
         found.append("One seed ranks nothing: differences of a point or two may be chance.")
     if len(set(commits)) > 1:
-        each = (f"{_code(c)} ({_count(commits.count(c), 'run')})" for c in sorted(set(commits)))
+        each = (f"{code(c)} ({_count(commits.count(c), 'run')})" for c in sorted(set(commits)))
         found.append(
             f"These runs come from {len(set(commits))} states of the code: {', '.join(each)}."
         )
@@ -154,24 +153,13 @@ def notes(rows: Sequence[Row]) -> list[str]:
     return found
 
 
-def escape(text: str) -> str:
-    """Return text of unknown origin for a Markdown page: it stays text, on one line."""
-    text = html.escape(" ".join(text.split()), quote=False)
-    return re.sub(r"([\\`*_\[\]|~$])", r"\\\1", text)
-
-
-def _code(text: str) -> str:
-    """Return a name as a code span, safe in a table."""
-    return "`" + " ".join(text.split()).replace("`", "'").replace("|", "\\|") + "`"
-
-
 def _table(rows: Sequence[Row]) -> str:
-    lines = [" | ".join(HEADER), " | ".join(["---", *["--:"] * (len(HEADER) - 1)])]
+    cells = []
     for row in rows:
         marks = f"{DIRTY if _dirty(row) else ''}{MIXED if _mixed(row) else ''}"
         method, *numbers = (column.text(row) for column in COLUMNS if column.default)
-        lines.append(" | ".join([f"{_code(method)}{marks}", *numbers]))
-    return "\n".join(f"| {line} |" for line in lines) + "\n"
+        cells.append([f"{code(method)}{marks}", *numbers])
+    return table(HEADER, cells)
 
 
 def _count(number: int, noun: str) -> str:

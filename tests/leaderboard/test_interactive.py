@@ -16,7 +16,7 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
-from benchmark.leaderboard.interactive import interactive
+from benchmark.leaderboard.interactive.page import interactive
 
 HOSTILE = "<img src=x onerror='document.title=1'>"
 SIZES = {"phone": (390, 844), "desktop": (1280, 900)}

@@ -8,12 +8,12 @@ import itables
 import vl_convert
 from jinja2 import Environment, StrictUndefined
 
-from benchmark.leaderboard.charts import charts
 from benchmark.leaderboard.columns import COLUMNS
+from benchmark.leaderboard.interactive.charts import charts
 from benchmark.leaderboard.tables import Row, Tables
 from benchmark.recipes.name import RunName
 
-TEMPLATE = "interactive.html.jinja"
+TEMPLATE = "page.html.jinja"
 PLACE = ("data", "backbone")  # the first columns; the method's, which opens, comes next
 TABLE = {  # of DataTables, https://datatables.net/reference/option/
     "paging": False,
