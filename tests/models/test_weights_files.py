@@ -220,6 +220,6 @@ def test_what_is_not_finite_is_not_written(tmp_path: Path, value: float, merged:
     model = nn.Linear(2, 2)
     with torch.no_grad():
         model.bias[1] = value
-    with pytest.raises(UserError, match="1 of 2 tensors are infinite .* such as bias"):
+    with pytest.raises(UserError, match=r"1 of 2 tensors are infinite .* such as bias"):
         checkpoint.write(tmp_path / "it.safetensors", model, {}, merged=merged)
     assert not [*tmp_path.iterdir()]
