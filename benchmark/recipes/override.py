@@ -7,7 +7,7 @@ where a value could be two things: a folder may be called 2024.
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import quote
 
 import yaml
@@ -20,7 +20,7 @@ from benchmark.recipes.schema import SCHEMA
 class _Loader(yaml.SafeLoader):
     """Read flow collections and quotes as YAML does, and plain words as said above."""
 
-    yaml_implicit_resolvers: dict[Any, Any] = {}
+    yaml_implicit_resolvers: ClassVar[dict[Any, Any]] = {}
 
 
 for _kind, _form in {
