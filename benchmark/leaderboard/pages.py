@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from benchmark.leaderboard.cautions import cautions, marks
 from benchmark.leaderboard.columns import COLUMNS
 from benchmark.leaderboard.tables import Row, order_blind_ceiling, tables
 from benchmark.recipes.compose import changes
@@ -117,12 +118,14 @@ def plain(records: Iterable[Record]) -> str:
     blocks = []
     for name, rows in tables(records).items():
         lines = [HEADER, *([column.text(row) for column in COLUMNS] for row in rows)]
+        for line, row in zip(lines[1:], rows, strict=True):
+            line[0] += marks(row)
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         aligned = [
             "  ".join([first.ljust(widths[0]), *map(str.rjust, rest, widths[1:])]).rstrip()
             for first, *rest in lines
         ]
-        blocks.append("\n".join([name, *aligned]))
+        blocks.append("\n".join([name, *aligned, *cautions(rows)]))
     return "\n\n".join(blocks)
 
 
@@ -148,7 +151,7 @@ def notes(rows: Sequence[Row]) -> list[str]:
         found.append(f"{DIRTY} The code had changes that were not committed.")
     if any(_mixed(row) for row in rows):
         found.append(f"{MIXED} The recipe changed between the seeds of this row.")
-    return found
+    return found + [escape(each) for each in cautions(rows)]
 
 
 def escape(text: str) -> str:
@@ -165,9 +168,9 @@ def _code(text: str) -> str:
 def _table(rows: Sequence[Row]) -> str:
     lines = [" | ".join(HEADER), " | ".join(["---", *["--:"] * (len(HEADER) - 1)])]
     for row in rows:
-        marks = f"{DIRTY if _dirty(row) else ''}{MIXED if _mixed(row) else ''}"
+        marked = f"{DIRTY if _dirty(row) else ''}{MIXED if _mixed(row) else ''}{marks(row)}"
         method, *numbers = (column.text(row) for column in COLUMNS)
-        lines.append(" | ".join([f"{_code(method)}{marks}", *numbers]))
+        lines.append(" | ".join([f"{_code(method)}{marked}", *numbers]))
     return "\n".join(f"| {line} |" for line in lines) + "\n"
 
 

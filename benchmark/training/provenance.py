@@ -14,6 +14,8 @@ from benchmark.results.schema import DataProvenance, Environment, SplitChecksum
 from benchmark.training.evaluation import Scores
 from datamodules.datamodule import VideoDataModule
 from datamodules.files import ROOT
+from datamodules.preparation.audit import shared_content
+from datamodules.sanity import shared_files
 
 PACKAGES = ("torch", "torchvision", "lightning", "timm", "av", "pytorchvideo", "torchmetrics")
 
@@ -30,6 +32,8 @@ def data_provenance(
     """
     dataset = data.data
     classes = "\n".join(dataset.classes)
+    broken_test = scores.index[scores.broken].tolist()
+    copies = shared_content(dataset)
     return DataProvenance(
         name=dataset.name,
         splits={
@@ -42,7 +46,11 @@ def data_provenance(
         chosen=dataset.chosen,
         holdout=dataset.held_out,
         broken=tuple(sorted(broken)),
-        broken_test=tuple(scores.index[scores.broken].tolist()),
+        broken_test=tuple(broken_test),
+        broken_names=tuple(map(dataset.splits["train"].name, sorted(broken))),
+        broken_test_names=tuple(map(dataset.splits[data.evaluation_split].name, broken_test)),
+        shared=len(shared_files(dataset)),
+        shared_content=None if copies is None else len(copies),
     )
 
 
@@ -60,6 +68,7 @@ def environment(
         **{name: version(name) for name in PACKAGES},
         decoder=decoder,
         device=device,
+        precision=str(trainer.precision),  # of what Lightning made of the recipe's
         threads=torch.get_num_threads(),
         world_size=trainer.world_size,
     )
