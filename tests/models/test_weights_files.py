@@ -97,6 +97,26 @@ def test_convert_test_and_merge(
     assert after["top1"] == before["top1"]
 
 
+def test_a_checkpoint_of_nans_is_neither_tested_nor_merged(
+    files: Callable[[str], tuple[Path, Path, list[str]]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    official, _, overrides = files("zeroi2v_k400")
+    overrides += ["method.scale=0.5", "method.shifts={-2: 0, 2: 0}"]
+    whole, broken, out = (tmp_path / f"{name}.safetensors" for name in ("it", "nan", "out"))
+    assert main(["convert", str(official), f"{RUN}zeroi2v", "-o", str(whole), *overrides]) == 0
+    with safe_open(whole, "pt") as file:
+        state = {name: torch.full_like(file.get_tensor(name), torch.nan) for name in file.keys()}
+        safetensors.torch.save_file(state, broken, file.metadata())
+    capsys.readouterr()
+    assert main(["test", str(broken)]) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith("error: the scores of 16 of 16 videos are not finite")
+    assert main(["merge", str(broken), "-o", str(out)]) == 2
+    assert f"error: {out} is not written: " in capsys.readouterr().err and not out.exists()
+
+
 def test_a_file_of_only_what_trained_needs_the_tower(
     files: Callable[[str], tuple[Path, Path, list[str]]],
     tmp_path: Path,
