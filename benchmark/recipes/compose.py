@@ -143,7 +143,7 @@ def _differences(
 
 def option_kinds(layers: Sequence[Layer]) -> dict[str, str]:
     """Return the annotations of the options that the data and the method of `layers` take."""
-    found = {}
+    found: dict[str, str] = {}
     for section, package in PACKAGES.items():
         for _, layer in reversed(layers):
             if (name := value_at(layer, f"{section}.name")) in lookup.names(package):

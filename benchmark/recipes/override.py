@@ -17,7 +17,7 @@ from benchmark.lookup import accepts
 from benchmark.recipes.schema import SCHEMA
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # yaml has no types
     """Read flow collections and quotes as YAML does, and plain words as said above."""
 
     yaml_implicit_resolvers: ClassVar[dict[Any, Any]] = {}

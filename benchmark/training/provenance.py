@@ -14,14 +14,16 @@ from benchmark.results.schema import DataProvenance, Environment, SplitChecksum
 from benchmark.training.evaluation import Scores
 from datamodules.datamodule import VideoDataModule
 from datamodules.files import ROOT
-from datamodules.preparation.audit import shared_content
 from datamodules.sanity import shared_files
 
 PACKAGES = ("torch", "torchvision", "lightning", "timm", "av", "pytorchvideo", "torchmetrics")
 
 
 def data_provenance(
-    data: VideoDataModule, broken: Collection[int], scores: Scores
+    data: VideoDataModule,
+    broken: Collection[int],
+    scores: Scores,
+    copies: Collection[int] | None = None,
 ) -> DataProvenance:
     """Return what the data was: checksums, the holdout, and what could not be decoded.
 
@@ -29,11 +31,11 @@ def data_provenance(
         data: What was trained and tested on.
         broken: Indices of the training videos that could not be decoded.
         scores: Of the test.
+        copies: Indices of the videos tested that an audit found in training; None: there is none.
     """
     dataset = data.data
     classes = "\n".join(dataset.classes)
     broken_test = scores.index[scores.broken].tolist()
-    copies = shared_content(dataset)
     return DataProvenance(
         name=dataset.name,
         splits={

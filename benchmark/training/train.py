@@ -37,6 +37,7 @@ from datamodules import files, sanity
 from datamodules.datamodule import VideoDataModule
 from datamodules.decoding.open import version
 from datamodules.files import atomic_write
+from datamodules.preparation.audit import shared_content
 
 if TYPE_CHECKING:
     from benchmark.tracking.wandb_callback import WandbCallback
@@ -55,7 +56,12 @@ def train(recipe: Recipe) -> Record:
     seed_everything(recipe.seed, workers=True, verbose=False)
     data = build.dataset(recipe)
     sanity.demand_trainable(data, recipe.train.batch)
-    for doubt in sanity.doubts(data):  # in the log; who started the run tells it, too
+    copies = shared_content(data)
+    doubts = sanity.doubts(data)  # who started the run has told these
+    if copies:
+        tested = f"{len(copies)} {data.evaluation_split} videos"
+        doubts.append(f"{data.name}: {tested} have the content of training videos, by its audit")
+    for doubt in doubts:
         print(f"warning: {doubt}", file=sys.stderr)
     datamodule = build.datamodule(recipe, data)
     model, weights = build.model(recipe, datamodule.num_classes)
@@ -101,7 +107,7 @@ def train(recipe: Recipe) -> Record:
         recipe=asdict(recipe),
         metrics=Metrics(**metrics, videos=len(scores.index), split=datamodule.evaluation_split),
         cost=monitor.cost(counted, test_seconds),
-        data=data_provenance(datamodule, monitor.broken, scores),
+        data=data_provenance(datamodule, monitor.broken, scores, copies),
         environment=environment(code, weights, version(recipe.decoder), trainer),
         train=Training(
             epochs=recipe.train.epochs,

@@ -9,14 +9,10 @@ from lightning import Trainer
 
 from benchmark.training.evaluation import Scores
 from benchmark.training.provenance import data_provenance, environment
-from datamodules import files
 from datamodules.dataset_info import DatasetInfo, Split
 
 
-def test_what_was_broken_and_what_stands_in_both_splits_is_named_and_counted(
-    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(files, "RUNS", tmp_path)
+def test_what_was_broken_and_what_stands_in_both_splits_is_named_and_counted() -> None:
     train = Split.of(["a.mp4", "b.mp4", "c.mp4"], [0, 1, 0], "/v")
     test = Split.of(["c.mp4", "d.mp4"], [0, 1], "/v")
     info = DatasetInfo("set", ("x", "y"), {"train": train, "test": test}, flip="ok")
@@ -27,6 +23,7 @@ def test_what_was_broken_and_what_stands_in_both_splits_is_named_and_counted(
     assert found.broken == (0, 2) and found.broken_names == ("a.mp4", "c.mp4")
     assert found.broken_test == (1,) and found.broken_test_names == ("d.mp4",)
     assert found.shared == 1 and found.shared_content is None
+    assert data_provenance(data, (), scores, [0, 1]).shared_content == 2
 
 
 def test_the_precision_is_the_one_that_was_computed_in() -> None:
