@@ -20,7 +20,8 @@ from benchmark.runs import process, progress
 from benchmark.sweeps import sweep
 from benchmark.sweeps.jobs import Job
 from benchmark.sweeps.launchers import local
-from benchmark.sweeps.plan import job, plan
+from benchmark.sweeps.plan import job as one
+from benchmark.sweeps.plan import plan
 from datamodules import files
 from datamodules.dataset_info import DatasetInfo, Split
 
@@ -298,18 +299,18 @@ def test_what_is_odd_or_senseless_about_data_is_told_before_a_run(tmp_path, caps
         (tmp_path / video).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / video).touch()
     name, own = "quick/folder/vit_digits/aim", [f"data.root={tmp_path}", "data.test=train"]
-    PREPARE([job(name, [*own, "train.batch=4", each]) for each in ("seed=0", "seed=1")])
+    PREPARE([one(name, [*own, "train.batch=4", each]) for each in ("seed=0", "seed=1")])
     said = "warning: folder: 4 of 4 test videos are training videos, too, such as train/x/0.mp4\n"
     assert capsys.readouterr().err == said
     with pytest.raises(UserError, match=r"train\.batch=5 is more than the 4 training videos"):
-        PREPARE([job(name, [*own, "train.batch=5"])])
+        PREPARE([one(name, [*own, "train.batch=5"])])
     with pytest.raises(UserError, match=r"train\.batch=4 is more than the 2 training videos"):
-        PREPARE([job(name, [*own, "train.batch=4", "train.holdout=0.5"])])
+        PREPARE([one(name, [*own, "train.batch=4", "train.holdout=0.5"])])
     for file in (tmp_path / "train" / "y").iterdir():
         file.rename(tmp_path / "train" / "x" / f"y{file.name}")
     (tmp_path / "train" / "y").rmdir()
     with pytest.raises(UserError, match="folder: all training videos are of one class, 'x'"):
-        PREPARE([job(name, [*own, "train.batch=4"])])
+        PREPARE([one(name, [*own, "train.batch=4"])])
 
 
 def test_data_that_is_not_there_is_a_users_mistake(monkeypatch):
