@@ -115,6 +115,7 @@ class DatasetInfo:
     order_blind_ceiling: float | None = None
     chosen: tuple[int, ...] | None = None  # few shots: which of the listed train videos they are
     held_out: tuple[int, ...] | None = None  # which of the train videos became "holdout"
+    warnings: tuple[str, ...] = ()  # what is odd in its lists, a line each
 
     @property
     def evaluation_split(self) -> Literal["test", "holdout"]:

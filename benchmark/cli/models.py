@@ -4,7 +4,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from benchmark.cli.runs import a_run
-from benchmark.cli.verb import Verb
+from benchmark.cli.verb import Verb, output_file
 from benchmark.errors import UserError
 
 
@@ -51,9 +51,11 @@ def convert(args: Namespace) -> None:
     from benchmark.recipes.build import from_official_file  # imports torch
 
     recipe = compose.load(args.name, args.overrides)
+    read = (args.file, *([args.base] if args.base else []))
+    output = args.output or args.file.with_suffix(".converted.safetensors")
+    output_file(output, *read, replaces=checkpoint.is_checkpoint)
     base = read_weights(args.base) if args.base else None
     model = from_official_file(read_weights(args.file), recipe, base=base)
-    output = args.output or args.file.with_suffix(".converted.safetensors")
     checkpoint.write(output, model, asdict(recipe))
     print(f"{output}: {sum(p.numel() for p in checkpoint.trained(model).values()):,} parameters")
 
@@ -102,6 +104,7 @@ def merge(args: Namespace) -> None:
     from benchmark.recipes import compose
     from benchmark.recipes.build import model_of  # imports torch
 
+    output_file(args.output, args.checkpoint, replaces=checkpoint.is_checkpoint)
     saved = checkpoint.read(args.checkpoint)
     recipe = compose.restored(saved.recipe, args.overrides)
     model = model_of(saved, recipe, len(saved.parameters["head.bias"]))
@@ -123,10 +126,12 @@ def pretrain(args: Namespace) -> None:
 
     python -m benchmark pretrain
     """
+    from benchmark.models.checkpoint import is_checkpoint
     from benchmark.training.pretrain import pretrain  # imports torch
     from datamodules.files import RUNS
 
-    pretrain(args.output or RUNS / "vit_digits.safetensors")
+    output = args.output or RUNS / "vit_digits.safetensors"
+    pretrain(output_file(output, replaces=lambda there: not is_checkpoint(there)))
 
 
 VERBS = {

@@ -36,3 +36,25 @@ def existing_folder(folder: Path | None) -> Path | None:
     if folder is not None and not folder.is_dir():
         raise UserError(f"no folder {folder}")
     return folder
+
+
+def output_file(file: Path, *inputs: Path, replaces: Callable[[Path], bool]) -> Path:
+    """Return `file` if safetensors may be written there: nothing but its like is ever replaced.
+
+    Args:
+        file: As typed.
+        inputs: What is read to write it.
+        replaces: Whether a file that is there already is of the kind that is written.
+
+    Raises:
+        UserError: it is one of `inputs`, no file, or a file of another kind.
+    """
+    if file.exists() and not file.is_file():
+        raise UserError(f"-o {file}: is no regular file; name a .safetensors file")
+    if file.exists() and any(file.samefile(each) for each in inputs if each.exists()):
+        raise UserError(f"-o {file}: is the file that is read; name another")
+    if file.suffix != ".safetensors":
+        raise UserError(f"-o {file}: what is written is safetensors; name a .safetensors file")
+    if file.exists() and not replaces(file):
+        raise UserError(f"-o {file}: holds something else, which would be lost; name another file")
+    return file

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from benchmark.leaderboard.cautions import cautions, marks
 from benchmark.leaderboard.columns import COLUMNS
 from benchmark.leaderboard.markdown import code, escape, table
 from benchmark.leaderboard.papers import beside_papers
@@ -119,12 +120,14 @@ def plain(records: Iterable[Record], *, everything: bool = False) -> str:
         shown = [column for column in COLUMNS if column.default or everything]
         lines = [[column.title for column in shown]]
         lines += [[column.text(row) for column in shown] for row in rows]
+        for line, row in zip(lines[1:], rows, strict=True):
+            line[0] += marks(row)
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         aligned = [
             "  ".join([first.ljust(widths[0]), *map(str.rjust, rest, widths[1:])]).rstrip()
             for first, *rest in lines
         ]
-        blocks.append("\n".join([name, *aligned]))
+        blocks.append("\n".join([name, *aligned, *cautions(rows)]))
     return "\n\n".join(blocks)
 
 
@@ -150,15 +153,15 @@ def notes(rows: Sequence[Row]) -> list[str]:
         found.append(f"{DIRTY} The code had changes that were not committed.")
     if any(_mixed(row) for row in rows):
         found.append(f"{MIXED} The recipe changed between the seeds of this row.")
-    return found
+    return found + [escape(each) for each in cautions(rows)]
 
 
 def _table(rows: Sequence[Row]) -> str:
     cells = []
     for row in rows:
-        marks = f"{DIRTY if _dirty(row) else ''}{MIXED if _mixed(row) else ''}"
+        marked = f"{DIRTY if _dirty(row) else ''}{MIXED if _mixed(row) else ''}{marks(row)}"
         method, *numbers = (column.text(row) for column in COLUMNS if column.default)
-        cells.append([f"{code(method)}{marks}", *numbers])
+        cells.append([f"{code(method)}{marked}", *numbers])
     return table(HEADER, cells)
 
 

@@ -59,8 +59,18 @@ def frozen_fingerprint(model: nn.Module) -> str:
 
 
 def write(file: Path, model: nn.Module, recipe: Mapping[str, Any], *, merged: bool = False) -> None:
-    """Write what trains in `model`, or all of a merged one, whole or not at all."""
+    """Write what trains in `model`, or all of a merged one, whole or not at all.
+
+    Raises:
+        UserError: it is not finite; nothing is written.
+    """
     tensors = model.state_dict() if merged else trained(model)
+    odd = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
+    if odd:
+        raise UserError(
+            f"{file} is not written: {len(odd)} of {len(tensors)} tensors are infinite or not a "
+            f"number, such as {odd[0]}"
+        )
     meta = {
         "format": FORMAT,
         "recipe": json.dumps(recipe),
@@ -70,6 +80,15 @@ def write(file: Path, model: nn.Module, recipe: Mapping[str, Any], *, merged: bo
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with atomic_write(file) as stream:
         stream.write(safetensors.torch.save(plain, meta))
+
+
+def is_checkpoint(file: Path) -> bool:
+    """Return whether `file` is a safetensors file that `write` wrote."""
+    try:
+        with safetensors.safe_open(file, "pt") as opened:
+            return (opened.metadata() or {}).get("format") == FORMAT
+    except (OSError, safetensors.SafetensorError):
+        return False
 
 
 def read(file: Path) -> Checkpoint:

@@ -23,15 +23,24 @@ from datamodules.dataset_info import DatasetInfo, hold_out
 from datamodules.loading.clips import sampling
 
 
-def datamodule(recipe: Recipe) -> VideoDataModule:
-    """Return the data of `recipe`.
+def dataset(recipe: Recipe) -> DatasetInfo:
+    """Return the dataset of `recipe`, its holdout being held out; no video is opened.
+
+    Raises:
+        UserError: the data is not there, or not what the recipe asks for.
+    """
+    listed: DatasetInfo = lookup.call(compose.PACKAGES["data"], recipe.data)
+    return hold_out(listed, recipe.train.holdout, recipe.seed)
+
+
+def datamodule(recipe: Recipe, data: DatasetInfo | None = None) -> VideoDataModule:
+    """Return the clips of `recipe`, of its own dataset or of `data`, which is that.
 
     Raises:
         UserError: the data is not there, or not what the recipe asks for.
     """
     clip, train, test = recipe.clip, recipe.train, recipe.test
-    listed: DatasetInfo = lookup.call(compose.PACKAGES["data"], recipe.data)
-    data = hold_out(listed, train.holdout, recipe.seed)
+    data = data or dataset(recipe)
     train_frames, test_frames = (
         sampling(name, frames=clip.frames, interval=clip.interval, seconds=clip.seconds)
         for name in (clip.sampling, test.sampling or clip.sampling)

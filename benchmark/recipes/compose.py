@@ -10,21 +10,22 @@ there is and of which type; every value stands in a YAML file.
 """
 
 import hashlib
-import re
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from benchmark import lookup
 from benchmark.errors import UserError, nearest
 from benchmark.recipes import validation
 from benchmark.recipes.name import RunName
+from benchmark.recipes.override import parse, written
 from benchmark.recipes.schema import FREE, KEYS, SCHEMA, SECTIONS, Recipe, is_execution_key
 from benchmark.recipes.validation import Layer, source_of, value_at
 from datamodules.files import ROOT
@@ -71,26 +72,6 @@ def _parsed(path: Path, changed: int) -> dict[str, Any]:
     return {str(key): value for key, value in layer.items()}
 
 
-def parse(override: str) -> tuple[str, Any]:
-    """Return key and value of an override, `key=value`.
-
-    Raises:
-        UserError: it is not of this form, or its value is not YAML.
-    """
-    key, equals, text = override.partition("=")
-    if not equals or not re.fullmatch(r"\w+(\.\w+)*", key):
-        raise UserError(f"{override!r} is no override: key=value, such as optim.lr=1e-3")
-    if re.match(r"[^'\"{]*(?<!\$)\{\w+(:\w+)?\}", text):
-        return key, text  # a pattern such as {id}.mp4: to YAML that is no text
-    try:
-        value = OmegaConf.to_container(OmegaConf.from_dotlist([f"value={text}"]))
-    except (YAMLError, OmegaConfBaseException) as error:
-        problem = getattr(error, "problem", None) or error
-        raise UserError(f"override {override!r}: {problem}") from None
-    assert isinstance(value, dict)
-    return key, value["value"]
-
-
 def load(name: str, overrides: Sequence[str] = ()) -> Recipe:
     """Return the recipe of a run, resolved to plain values.
 
@@ -103,8 +84,11 @@ def load(name: str, overrides: Sequence[str] = ()) -> Recipe:
     Raises:
         UserError: a name, key, value or file is wrong.
     """
-    run, options, own = _split(name)
-    chosen = [*own, *map(parse, overrides)]
+    run = _run_name(name)
+    layers = _files(run)
+    kinds = option_kinds(layers)
+    options, own = _own_overrides(run, kinds)
+    chosen = [*own, *(parse(each, kinds) for each in overrides)]
     for key, _ in chosen:
         if key in ("name", "complete"):
             raise UserError(
@@ -112,7 +96,7 @@ def load(name: str, overrides: Sequence[str] = ()) -> Recipe:
             )
         if key in SECTIONS | FREE:
             raise UserError(f"{COMMAND_LINE}: set the keys of {key} one by one: {key}.KEY=VALUE")
-    layers = [*_files(run), *((NAME, _nest(f"method.{key}", value)) for key, value in options)]
+    layers += [(NAME, _nest(f"method.{key}", value)) for key, value in options]
     if run.seed is not None:
         layers.append((NAME, {"seed": run.seed}))
     recipe = _merge([*layers, *((COMMAND_LINE, _nest(key, value)) for key, value in chosen)])
@@ -131,8 +115,8 @@ def restored(stored: Mapping[str, Any], overrides: Sequence[str] = ()) -> Recipe
     """
     kept = {key: value for key, value in stored.items() if key not in ("name", "complete")}
     layers = [("recipes/base.yaml", read("base")), (STORED, kept)]
-    layers += [(COMMAND_LINE, _nest(key, value)) for key, value in map(parse, overrides)]
-    recipe = _merge(layers)
+    parsed = [parse(each, option_kinds(layers)) for each in overrides]
+    recipe = _merge([*layers, *((COMMAND_LINE, _nest(key, value)) for key, value in parsed)])
     recipe.name = str(stored.get("name", ""))
     return recipe
 
@@ -157,8 +141,20 @@ def _differences(
             yield f"{prefix}{key}", (old[key], new[key])
 
 
-def _split(name: str) -> tuple[RunName, list[tuple[str, Any]], list[tuple[str, Any]]]:
-    """Return a run's name, checked, the options of its method, and its own overrides."""
+def option_kinds(layers: Sequence[Layer]) -> dict[str, str]:
+    """Return the annotations of the options that the data and the method of `layers` take."""
+    found: dict[str, str] = {}
+    for section, package in PACKAGES.items():
+        for _, layer in reversed(layers):
+            if (name := value_at(layer, f"{section}.name")) in lookup.names(package):
+                known = lookup.parameters(package, name)
+                found |= {f"{section}.{option}": kind for option, kind in known.items()}
+                break
+    return found
+
+
+def _run_name(name: str) -> RunName:
+    """Return a run's name, checked: of every axis there is a recipe."""
     run = RunName.parse(name)
     if "~" in "".join(run.options):
         raise UserError(f"{name!r} is cut; give protocol/data/backbone/method and its overrides")
@@ -166,9 +162,18 @@ def _split(name: str) -> tuple[RunName, list[tuple[str, Any]], list[tuple[str, A
         part = getattr(run, axis)
         if part not in (there := names(folder)):
             raise UserError(f"no {axis} {part!r} in recipes/{folder}{nearest(part, there)}")
-    given = [parse(unquote(each)) for each in run.options]
+    return run
+
+
+Overrides = list[tuple[str, Any]]
+
+
+def _own_overrides(run: RunName, kinds: Mapping[str, str]) -> tuple[Overrides, Overrides]:
+    """Return the options of the method and the overrides that stand in a run's name."""
+    method = {key.removeprefix("method."): kind for key, kind in kinds.items()}
+    given = [parse(unquote(each), {**kinds, **method}) for each in run.options]
     own = [(key, value) for key, value in given if "." in key]  # a method's options have no dot
-    return run, [(key, value) for key, value in given if "." not in key], own
+    return [(key, value) for key, value in given if "." not in key], own
 
 
 def _files(run: RunName) -> list[Layer]:
@@ -189,10 +194,9 @@ def _named(run: RunName, recipe: Recipe, options: Set[str], changed: Set[str]) -
     """Return the name of a run: with its options and what was changed, cut where it is too long."""
     values = asdict(recipe)
     parts = [
-        f"{key.removeprefix('method.')}={_written(value_at(values, key))}"
-        for key in sorted(options)
+        f"{key.removeprefix('method.')}={written(value_at(values, key))}" for key in sorted(options)
     ]
-    parts += [f"{key}={_written(value_at(values, key))}" for key in sorted(changed)]
+    parts += [f"{key}={written(value_at(values, key))}" for key in sorted(changed)]
     if len(last := ",".join([run.method, *parts])) > LONGEST:
         cut = last[len(run.method) + 1 : LONGEST - 13]
         parts = [f"{cut}~{hashlib.sha256(last.encode()).hexdigest()[:12]}"]
@@ -205,19 +209,6 @@ def _nest(key: str, value: Any) -> dict[str, Any]:
     for part in reversed(key.split(".")):
         value = {part: value}
     return dict(value)
-
-
-def _written(value: Any) -> str:
-    """Return a value as it stands in a run's name: what `parse` reads, safe in a path."""
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return str(value).lower()
-        case list():
-            return f"[{','.join(map(_written, value))}]"
-        case _:
-            return quote(str(value), safe="=.+-")
 
 
 def _merge(layers: Sequence[Layer]) -> Recipe:

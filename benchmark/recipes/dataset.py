@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark import lookup
 from benchmark.errors import UserError, nearest
 from benchmark.recipes import compose, validation
+from benchmark.recipes.override import parse
 
 if TYPE_CHECKING:
     from datamodules.dataset_info import DatasetInfo
@@ -26,7 +27,8 @@ def load(name: str, overrides: Sequence[str] = ()) -> "DatasetInfo":
     file = f"data/{name}"
     layers: list[validation.Layer] = [(f"recipes/{file}.yaml", compose.read(file))]
     data: dict[str, Any] = dict(layers[0][1].get("data", {}))
-    for key, value in map(compose.parse, overrides):
+    kinds = compose.option_kinds(layers)
+    for key, value in (parse(each, kinds) for each in overrides):
         section, _, option = key.partition(".")
         if section != "data" or not option:
             raise UserError(f"{compose.COMMAND_LINE}: {key} is not of the data, such as data.root")

@@ -77,6 +77,10 @@ class DataProvenance:
     holdout: tuple[int, ...] | None = None  # which training videos were held out; None: none was
     broken: tuple[int, ...]  # indices of training videos
     broken_test: tuple[int, ...] | None = None  # of those tested; None: an older record
+    broken_names: tuple[str, ...] | None = None  # of `broken`, as lists have them; None: likewise
+    broken_test_names: tuple[str, ...] | None = None
+    shared: int | None = None  # videos tested that are training videos, too: the same files
+    shared_content: int | None = None  # likewise, by content; None: no audit knows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +100,7 @@ class Environment:
     torchmetrics: str
     decoder: str | None = None  # and its version; None: an older record
     device: str  # the name of the GPU, or of the processor
+    precision: str | None = None  # what was computed in; None: an older record
     threads: int  # of torch, in each process
     world_size: int  # processes that trained together
 

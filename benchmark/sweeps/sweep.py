@@ -19,7 +19,8 @@ from benchmark.sweeps.jobs import Failure, Job
 from benchmark.sweeps.launchers import local
 from benchmark.sweeps.plan import plan
 from benchmark.sweeps.status import Status
-from datamodules import files
+from datamodules import files, sanity
+from datamodules.dataset_info import DatasetInfo, hold_out
 
 HAVE = ("done", "stale")  # states of runs that have a record
 
@@ -130,11 +131,22 @@ def _set_aside(job: Job) -> None:
 def prepare(jobs: Sequence[Job]) -> None:
     """Make every data set of `jobs` ready, so that runs that start together needn't.
 
+    What is odd about one is told.
+
     Raises:
-        UserError: one is not there.
+        UserError: one is not there, or training on it cannot make sense.
     """
-    for options in {json.dumps(job.recipe.data, sort_keys=True) for job in jobs}:
-        lookup.call(compose.PACKAGES["data"], json.loads(options))
+    listed = dict[str, DatasetInfo]()
+    doubts = dict[str, None]()  # each once, in order
+    for recipe in (job.recipe for job in jobs):
+        options = json.dumps(recipe.data, sort_keys=True)
+        if options not in listed:
+            listed[options] = lookup.call(compose.PACKAGES["data"], recipe.data)
+        data = hold_out(listed[options], recipe.train.holdout, recipe.seed)
+        sanity.demand_trainable(data, recipe.train.batch)
+        doubts |= dict.fromkeys(sanity.doubts(data))
+    for each in doubts:
+        print(f"warning: {each}", file=sys.stderr)
 
 
 def _record(job: Job) -> Record | None:

@@ -38,6 +38,7 @@ class TrainingMonitor(Callback):
         self._mark = self._written = 0.0
         self._loss = self._right = torch.zeros((), dtype=torch.float64)  # sums over the epoch's
         self._seen = 0  # clips
+        self._odd = torch.tensor(-1)  # the first step whose loss was not finite
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run goes on from, of all ranks."""
@@ -63,6 +64,7 @@ class TrainingMonitor(Callback):
         dtype = torch.float32 if pl_module.device.type == "mps" else torch.float64  # it has no 64
         self._loss = self._loss.to(pl_module.device, dtype)
         self._right = self._right.to(pl_module.device, dtype)
+        self._odd = self._odd.to(pl_module.device)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock again: validation and saving are no waiting."""
@@ -82,6 +84,8 @@ class TrainingMonitor(Callback):
     ) -> None:
         """Add up the batch, and write a progress line now and then."""
         self._loss = self._loss + outputs["loss_sum"]
+        odd = (self._odd < 0) & ~outputs["loss_sum"].isfinite()
+        self._odd = torch.where(odd, trainer.global_step, self._odd)  # without waiting for it
         self._right = self._right + outputs["right"]
         self._seen += len(batch["label"])
         self.clips += len(batch["label"]) * trainer.world_size
@@ -97,7 +101,7 @@ class TrainingMonitor(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Add the epoch to the curve, as all ranks saw it."""
-        loss, right = _means(*self.sums())
+        loss, right = self._means(*self.sums())
         entry: dict[str, Any] = {"epoch": trainer.current_epoch, "loss": loss, "top1": right}
         if "val/top1" in trainer.callback_metrics:
             entry["val_top1"] = float(trainer.callback_metrics["val/top1"])
@@ -126,11 +130,18 @@ class TrainingMonitor(Callback):
             peak_memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         )
 
+    def _means(self, loss: float, right: float, seen: float) -> tuple[float, float]:
+        """Return mean loss and accuracy over the clips seen."""
+        if not math.isfinite(loss):
+            at = f" at step {int(self._odd)}" if self._odd >= 0 else ""  # else on another rank
+            raise FloatingPointError(f"the loss became {loss}{at}; try a lower optim.lr")
+        return loss / seen, right / seen
+
     def _all_broken(self) -> set[int]:
         return set().union(*_gathered(self.broken))
 
     def _report(self, trainer: Trainer) -> None:
-        loss, right = _means(float(self._loss), float(self._right), self._seen)
+        loss, right = self._means(float(self._loss), float(self._right), self._seen)
         progress.write(
             self.folder,
             stage="fit",
@@ -151,10 +162,3 @@ def _gathered(own: Any) -> list[Any]:
     everyone = [None] * dist.get_world_size()
     dist.all_gather_object(everyone, own)
     return everyone
-
-
-def _means(loss: float, right: float, seen: float) -> tuple[float, float]:
-    """Return mean loss and accuracy over the clips seen."""
-    if not math.isfinite(loss):
-        raise FloatingPointError(f"the loss became {loss}; try a lower optim.lr")
-    return loss / seen, right / seen

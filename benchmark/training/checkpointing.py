@@ -91,7 +91,8 @@ class ResumeCheckpoint(Callback):
         finite = (p.isfinite().all() for p in pl_module.parameters() if p.requires_grad)
         if _any(trainer, not all(finite)):
             raise FloatingPointError(
-                "a parameter became infinite or not a number; try a lower optim.lr"
+                f"a parameter became infinite or not a number by step {trainer.global_step}; try a "
+                "lower optim.lr"
             )
         trainer.save_checkpoint(self.file, weights_only=False)
         self._saved = time.monotonic()

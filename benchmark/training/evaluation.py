@@ -64,6 +64,7 @@ def gather(batches: list[Scores], *, expected: int) -> Scores:
 
     Raises:
         RuntimeError: not exactly the `expected` videos were seen, each once.
+        FloatingPointError: scores of a video are not finite: nothing can be said of it.
     """
     if dist.is_available() and dist.is_initialized():
         everyone: list[list[Scores] | None] = [None] * dist.get_world_size()
@@ -77,10 +78,13 @@ def gather(batches: list[Scores], *, expected: int) -> Scores:
     def column(name: str) -> Tensor:
         return torch.cat([getattr(batch, name) for batch in batches])[order]
 
+    scores = column("scores")
+    if odd := int((~scores.isfinite()).any(dim=1).sum()):
+        raise FloatingPointError(f"the scores of {odd} of {expected} videos are not finite")
     return Scores(
         index[order],
         column("label"),
-        column("scores"),
+        scores,
         column("clips_right"),
         column("broken"),
         batches[0].views,

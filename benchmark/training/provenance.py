@@ -14,12 +14,16 @@ from benchmark.results.schema import DataProvenance, Environment, SplitChecksum
 from benchmark.training.evaluation import Scores
 from datamodules.datamodule import VideoDataModule
 from datamodules.files import ROOT
+from datamodules.sanity import shared_files
 
 PACKAGES = ("torch", "torchvision", "lightning", "timm", "av", "pytorchvideo", "torchmetrics")
 
 
 def data_provenance(
-    data: VideoDataModule, broken: Collection[int], scores: Scores
+    data: VideoDataModule,
+    broken: Collection[int],
+    scores: Scores,
+    copies: Collection[int] | None = None,
 ) -> DataProvenance:
     """Return what the data was: checksums, the holdout, and what could not be decoded.
 
@@ -27,9 +31,11 @@ def data_provenance(
         data: What was trained and tested on.
         broken: Indices of the training videos that could not be decoded.
         scores: Of the test.
+        copies: Indices of the videos tested that an audit found in training; None: there is none.
     """
     dataset = data.data
     classes = "\n".join(dataset.classes)
+    broken_test = scores.index[scores.broken].tolist()
     return DataProvenance(
         name=dataset.name,
         splits={
@@ -42,7 +48,11 @@ def data_provenance(
         chosen=dataset.chosen,
         holdout=dataset.held_out,
         broken=tuple(sorted(broken)),
-        broken_test=tuple(scores.index[scores.broken].tolist()),
+        broken_test=tuple(broken_test),
+        broken_names=tuple(map(dataset.splits["train"].name, sorted(broken))),
+        broken_test_names=tuple(map(dataset.splits[data.evaluation_split].name, broken_test)),
+        shared=len(shared_files(dataset)),
+        shared_content=None if copies is None else len(copies),
     )
 
 
@@ -60,6 +70,7 @@ def environment(
         **{name: version(name) for name in PACKAGES},
         decoder=decoder,
         device=device,
+        precision=str(trainer.precision),  # of what Lightning made of the recipe's
         threads=torch.get_num_threads(),
         world_size=trainer.world_size,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -15,6 +16,7 @@ from lightning import Trainer, seed_everything
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 
 from benchmark.cost import counts
+from benchmark.errors import UserError
 from benchmark.models import checkpoint
 from benchmark.models.video_vit import VideoViT
 from benchmark.recipes import build, compose
@@ -31,10 +33,11 @@ from benchmark.training.checkpointing import AtomicCheckpointIO, CheckpointGuard
 from benchmark.training.evaluation import Scores
 from benchmark.training.provenance import code_state, data_provenance, environment
 from benchmark.training.task import Classification
-from datamodules import files
+from datamodules import files, sanity
 from datamodules.datamodule import VideoDataModule
 from datamodules.decoding.open import version
 from datamodules.files import atomic_write
+from datamodules.preparation.audit import shared_content
 
 if TYPE_CHECKING:
     from benchmark.tracking.wandb_callback import WandbCallback
@@ -51,7 +54,16 @@ def train(recipe: Recipe) -> Record:
     folder = files.RUNS / recipe.name
     progress.write(folder, stage="start")
     seed_everything(recipe.seed, workers=True, verbose=False)
-    datamodule = build.datamodule(recipe)
+    data = build.dataset(recipe)
+    sanity.demand_trainable(data, recipe.train.batch)
+    copies = shared_content(data)
+    doubts = sanity.doubts(data)  # who started the run has told these
+    if copies:
+        tested = f"{len(copies)} {data.evaluation_split} videos"
+        doubts.append(f"{data.name}: {tested} have the content of training videos, by its audit")
+    for doubt in doubts:
+        print(f"warning: {doubt}", file=sys.stderr)
+    datamodule = build.datamodule(recipe, data)
     model, weights = build.model(recipe, datamodule.num_classes)
     counted = counts.model_costs(  # now: it may be sharded in training
         model, size=recipe.clip.size, views=recipe.test.clips * recipe.test.crops
@@ -82,16 +94,20 @@ def train(recipe: Recipe) -> Record:
 
     start = time.perf_counter()
     progress.write(folder, stage="test")
-    scores = evaluate(trainer, task, datamodule)
-    test_seconds = time.perf_counter() - start
-    metrics = evaluation.metrics(scores) | merged_metrics(trainer, task, datamodule, scores)
+    try:
+        scores = evaluate(trainer, task, datamodule)
+        test_seconds = time.perf_counter() - start
+        metrics = evaluation.metrics(scores) | merged_metrics(trainer, task, datamodule, scores)
+    except FloatingPointError as error:
+        step = trainer.global_step
+        raise FloatingPointError(f"{error}, after step {step}; try a lower optim.lr") from None
 
     result = Record(
         name=recipe.name,
         recipe=asdict(recipe),
         metrics=Metrics(**metrics, videos=len(scores.index), split=datamodule.evaluation_split),
         cost=monitor.cost(counted, test_seconds),
-        data=data_provenance(datamodule, monitor.broken, scores),
+        data=data_provenance(datamodule, monitor.broken, scores, copies),
         environment=environment(code, weights, version(recipe.decoder), trainer),
         train=Training(
             epochs=recipe.train.epochs,
@@ -111,13 +127,20 @@ def train(recipe: Recipe) -> Record:
 
 
 def test(saved: checkpoint.Checkpoint, recipe: Recipe) -> dict[str, float]:
-    """Return the metrics of a checkpoint under `recipe`, before and after merging if it merges."""
+    """Return the metrics of a checkpoint under `recipe`, before and after merging if it merges.
+
+    Raises:
+        UserError: it is not the recipe's, or its scores are not finite.
+    """
     datamodule = build.datamodule(recipe)
     model = build.model_of(saved, recipe, datamodule.num_classes)
     task = classification(recipe, model)
     trainer = _trainer(recipe, accelerator=recipe.trainer.accelerator, devices=1)
-    scores = evaluate(trainer, task, datamodule)
-    return evaluation.metrics(scores) | merged_metrics(trainer, task, datamodule, scores)
+    try:
+        scores = evaluate(trainer, task, datamodule)
+        return evaluation.metrics(scores) | merged_metrics(trainer, task, datamodule, scores)
+    except FloatingPointError as error:
+        raise UserError(f"{error}: the checkpoint is broken, or needs a wider precision") from None
 
 
 def load_run(name: str, overrides: Sequence[str] = ()) -> tuple[Classification, VideoDataModule]:

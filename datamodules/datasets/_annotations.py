@@ -4,9 +4,9 @@ Whatever is wrong is told in one line that names the file. No video is opened he
 """
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NamedTuple, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,14 @@ LOOKED_AT = 16  # videos of a split, the first ones, that are looked for: one of
 MOST = 100_000  # classes: a larger number is no class number
 
 Labels = NDArray[np.int64]
-Listing = tuple[Sequence[str], Labels]  # paths relative to the root, and class numbers
+
+
+class Listing(NamedTuple):
+    """The videos of a split: paths relative to the root, class numbers, and what is odd in it."""
+
+    paths: Sequence[str]
+    labels: Labels
+    warnings: tuple[str, ...] = ()
 
 
 class Options(TypedDict, total=False):
@@ -119,6 +126,49 @@ def numbers(listed: Listed, labels: Sequence[str], names: Sequence[str]) -> Labe
         raise listed.wrong(labels.index(label), problem) from None
 
 
+def listing(
+    listed: Listed,
+    paths: Sequence[str],
+    labels: Sequence[str],
+    names: Sequence[str],
+    ids: Sequence[Hashable] | None = None,
+) -> Listing:
+    """Return the videos of a list: what stands in it twice is told, and must have one label.
+
+    Args:
+        listed: The list.
+        paths: Where its videos lie, relative to the root.
+        labels: Each of `names`, or a number.
+        names: Of the classes.
+        ids: What tells videos apart; None: where they lie.
+
+    Raises:
+        UserError: A label is no class, or a video has two labels.
+    """
+    own = numbers(listed, labels, names)
+    seen: dict[Hashable, int] = {}
+    again: list[int] = []
+    for row, key in enumerate(_normal(paths) if ids is None else ids):
+        before = seen.setdefault(key, row)
+        if before == row:
+            continue
+        if own[before] != own[row]:
+            other, here = names[own[before]], names[own[row]]
+            there = listed.place(before)
+            raise listed.wrong(row, f"{paths[row]} is {here!r} here, but {other!r} at {there}")
+        again.append(row)
+    if not again:
+        return Listing(paths, own)
+    said = f"{len(again):,} of its {len(paths):,} rows repeat an earlier one"
+    return Listing(paths, own, (f"{listed.place(again[0])}: {paths[again[0]]} again; {said}",))
+
+
+def _normal(paths: Iterable[str]) -> Iterator[str]:
+    """Yield paths so that those of one file are one text, as far as text can tell."""
+    for path in paths:
+        yield os.path.normpath(path) if "./" in path or "//" in path else path
+
+
 def named(labels: Iterable[str]) -> tuple[str, ...]:
     """Return the classes that `labels` speak of: sorted names, or all numbers up to the largest.
 
@@ -182,7 +232,7 @@ def assemble(
     Raises:
         UserError: Classes, sizes or videos are not as they should be.
     """
-    found = (len(listings["train"][0]), len(listings["test"][0]))
+    found = (len(listings["train"].paths), len(listings["test"].paths))
     if known and sizes == "known" and found not in known:
         listed, *expected = (f"{train:,} and {test:,}" for train, test in (found, *known))
         raise UserError(
@@ -192,7 +242,7 @@ def assemble(
     if count is not None and len(names) != count:
         raise UserError(f"{name}: there are {len(names)} classes in {root}, not {count}")
     splits = {}
-    for split, (paths, labels) in listings.items():
+    for split, (paths, labels, _) in listings.items():
         _look(name, split, root, paths[:LOOKED_AT])
         parts = None if segments is None else segments[split]
         try:
@@ -203,7 +253,10 @@ def assemble(
     if shots is not None:
         chosen = few(splits["train"], shots, shots_seed, names)
         splits["train"] = splits["train"].select(chosen)
-    return DatasetInfo(name, tuple(names), splits, flip=flip, swaps=swaps, chosen=chosen)
+    warnings = tuple(each for listed in listings.values() for each in listed.warnings)
+    return DatasetInfo(
+        name, tuple(names), splits, flip=flip, swaps=swaps, chosen=chosen, warnings=warnings
+    )
 
 
 def _look(name: str, split: str, root: Path, paths: Sequence[str]) -> None:

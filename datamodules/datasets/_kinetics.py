@@ -1,7 +1,7 @@
 """Kinetics of any size: the official CSV files, or the lists of paths that papers publish."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Unpack
 
@@ -79,12 +79,19 @@ def kinetics(
     else:
         classes = annotations.classes(file)
     listings: dict[str, Listing] = {
-        split: (paths, annotations.numbers(listed, labels, classes))
+        split: annotations.listing(listed, paths, labels, classes, _ids(listed))
         for split, (listed, labels, paths) in found.items()
     }
     return annotations.assemble(
         name, classes, listings, root=place, flip="ok", known=known, count=count, **options
     )
+
+
+def _ids(listed: Listed) -> Sequence[Hashable]:
+    """Return what tells videos apart: a path, or a video of YouTube's and its times."""
+    if len(listed.columns) == 2:
+        return listed.columns[0]
+    return [*zip(*listed.columns[1:], strict=True)]
 
 
 def _names(name: str, *splits: str) -> list[str]:

@@ -5,10 +5,12 @@ million rows take seconds. Whatever is wrong is told in one line that names the 
 """
 
 import csv
+import itertools
 import json
+import re
 import sys
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +20,16 @@ from datamodules.errors import UserError, nearest
 
 Kinds = Mapping[str, Callable[[str], Any]]  # column -> what makes a value of its text
 PAIR: Kinds = {"path": str, "label": sys.intern}  # few labels, many rows: each is kept once
+HEADER = {  # what the columns of a pair are called, the best names first
+    "path": (
+        *("path", "video_path", "file_path", "filepath", "filename", "file_name", "file"),
+        *("video", "video_name", "video_id", "clip", "name", "id"),
+    ),
+    "label": (
+        *("label", "class", "category", "action", "target", "label_name", "class_name"),
+        *("label_id", "class_id"),
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -31,11 +43,15 @@ class Listed:
     def __len__(self) -> int:
         return len(self.columns[0])
 
+    def place(self, row: int) -> str:
+        """Return where a row stands: the file, and the line or the entry."""
+        if self.lines is None:
+            return f"{self.file}: entry {row + 1}"
+        return f"{self.file}:{self.lines[row]}"
+
     def wrong(self, row: int, problem: str) -> UserError:
         """Return the error that says what is wrong with a row."""
-        if self.lines is None:
-            return UserError(f"{self.file}: entry {row + 1}: {problem}")
-        return UserError(f"{self.file}:{self.lines[row]}: {problem}")
+        return UserError(f"{self.place(row)}: {problem}")
 
 
 @contextmanager
@@ -97,21 +113,42 @@ def columns(file: Path, kinds: Kinds, *, delimiter: str = ",", header: bool = Tr
 def pairs(file: Path) -> Listed:
     """Return the paths and the labels that a list holds.
 
-    A .csv file with a comma or semicolon in its first line is one: its columns `path` and `label`,
-    or its first two if they have no such names. In any other file a line is a path, spaces and a
-    label, as published lists are; a .csv file may be such a list, too.
+    A .csv file with a comma or semicolon in its first line is one; a file with a tab there has a
+    tab between any two columns. Of both the first line may name the columns (`HEADER`, such as
+    `path` and `label`); else the first two are meant. In any other file a line is a path, spaces
+    and a label, as published lists are; a .csv file may be such a list, too.
 
     Raises:
         UserError: A line is no such pair, or there is none.
     """
     start = first(file)
     delimiter = next((each for each in ",;" if each in start), None)
-    if file.suffix.lower() != ".csv" or delimiter is None:
+    rows: Iterator[tuple[int, list[str]]]
+    if re.search(r"[^\s,;]\t+[^\s,;]", start):
+        between = r"\t+" if len(start.split("\t")) - start.count("\t\t") == 2 else r"\t"
+        rows = ((number, re.split(between, text)) for number, text in numbered(file))
+    elif file.suffix.lower() == ".csv" and delimiter is not None:
+        rows = _rows(file, delimiter)
+    else:
         rows = ((number, text.rsplit(None, 1)) for number, text in numbered(file))
-        return _collected(file, rows, PAIR, [0, 1])
-    names = start.lower().replace('"', "").split(delimiter)
-    named = set(PAIR) <= {name.strip() for name in names}
-    return columns(file, PAIR, delimiter=delimiter, header=named)
+    begin = next(rows, (0, []))
+    places = _named(begin[1])
+    if places is None and begin[0]:
+        rows = itertools.chain([begin], rows)
+    found = _collected(file, rows, PAIR, places or [0, 1])
+    for column in found.columns:
+        if (
+            row := next((row for row, each in enumerate(column) if "\t" in each), None)
+        ) is not None:
+            raise found.wrong(row, f"{column[row]!r} holds a tab, which the first line has not")
+    return found
+
+
+def _named(names: Sequence[str]) -> list[int] | None:
+    """Return where in a first line the columns of `PAIR` are; None: it names no columns."""
+    there = [name.strip().strip('"').lower().replace(" ", "_") for name in names]
+    known = [next((name for name in HEADER[key] if name in there), None) for key in PAIR]
+    return None if None in known else [there.index(name) for name in known if name]
 
 
 def _rows(file: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:

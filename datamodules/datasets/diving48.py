@@ -43,8 +43,8 @@ def diving48(
             annotations.find(place, f"Diving48_V2_{split}.json"), "vid_name", "label"
         )
         ids, labels = listed.columns
-        numbers = annotations.numbers(listed, labels, classes)
-        listings[split] = annotations.located(videos, id=ids), numbers
+        paths = annotations.located(videos, id=ids)
+        listings[split] = annotations.listing(listed, paths, labels, classes, ids)
     return annotations.assemble(
         "diving48", classes, listings, root=place, flip="ok", known=SIZES, count=CLASSES, **options
     )

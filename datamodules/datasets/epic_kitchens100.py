@@ -57,7 +57,7 @@ def epic_kitchens100(
     for split, listed in found.items():
         fields = dict(zip(KINDS, listed.columns, strict=True))
         own = {key: fields[key] for key in ("participant_id", "video_id", "narration_id")}
-        listings[split] = annotations.located(videos, **own), numbers[split]
+        listings[split] = Listing(annotations.located(videos, **own), numbers[split])
         segments[split] = _segments(listed, fields, encoded=bool(Path(videos).suffix))
     return annotations.assemble(
         "epic_kitchens100",

@@ -1,11 +1,13 @@
 """Anyone's videos, as two lists of paths and labels say."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from datamodules.dataset_info import DatasetInfo
 from datamodules.datasets import _annotations as annotations
 from datamodules.datasets import _tables as tables
+from datamodules.datasets._tables import Listed
 
 
 def file_list(  # the builtin of this name is not used in this file
@@ -21,7 +23,7 @@ def file_list(  # the builtin of this name is not used in this file
 ) -> DatasetInfo:
     """Return the videos in two lists: CSV with columns path and label, or lines "path label".
 
-    A label is the name of a class or its number, from 0. Labels with spaces need CSV.
+    A label is the name of a class or its number, from 0. Labels with spaces need CSV or tabs.
 
     Args:
         root: What paths are relative to; None is `data/list` in the folder that runs work in.
@@ -49,7 +51,23 @@ def file_list(  # the builtin of this name is not used in this file
     for split, listed in found.items():
         paths, labels = listed.columns
         located = annotations.located(videos, path=paths, label=labels)
-        listings[split] = located, annotations.numbers(listed, labels, names)
+        _demand_no_header(listed, place, located)
+        listings[split] = annotations.listing(listed, located, labels, names)
     return annotations.assemble(
         "file_list", names, listings, root=place, flip=flip, shots=shots, shots_seed=shots_seed
     )
+
+
+def _demand_no_header(listed: Listed, place: Path, located: Sequence[str]) -> None:
+    """Raise a UserError if the first row looks like names of columns: no video, and its own class.
+
+    `tables.pairs` knows the usual names; of others only the files can tell.
+    """
+    paths, labels = listed.columns
+    there = [(place / path).exists() for path in located[: annotations.LOOKED_AT]]
+    if not there[0] and any(there) and labels.count(labels[0]) == 1:
+        raise listed.wrong(
+            0,
+            f"there is no video {paths[0]}, nor any other of class {labels[0]!r}; if these are the "
+            "names of columns, call them path and label",
+        )

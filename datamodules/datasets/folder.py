@@ -52,7 +52,7 @@ def folder(
         "train": _listing(place, train, classes),
         "test": _listing(place, test, classes),
     }
-    if empty := sorted(set(range(len(classes))) - set(listings["train"][1].tolist())):
+    if empty := sorted(set(range(len(classes))) - set(listings["train"].labels.tolist())):
         ends = ", ".join(sorted(VIDEOS))
         raise UserError(f"{place / train / classes[empty[0]]}: there is no video in it ({ends})")
     return annotations.assemble(
@@ -74,7 +74,7 @@ def _listing(place: Path, name: str, classes: list[str]) -> Listing:
                 raise UserError(f"{place / name / label}: no class {label!r} in training{known}")
             paths.append(f"{name}/{label}/{video}")
             labels.append(numbers[label])
-    return paths, np.array(labels, np.int64)
+    return Listing(paths, np.array(labels, np.int64))
 
 
 def _entries(place: Path) -> list[tuple[str, bool]]:

@@ -8,7 +8,7 @@ import numpy as np
 from datamodules.dataset_info import DatasetInfo
 from datamodules.datasets import _annotations as annotations
 from datamodules.datasets import _tables as tables
-from datamodules.datasets._annotations import Options
+from datamodules.datasets._annotations import Listing, Options
 from datamodules.errors import UserError
 
 CLASSES = 51
@@ -55,7 +55,7 @@ def hmdb51(
         own = [classes[label] for label in labels[key]]
         stems = [file.removesuffix(".avi") for file in files[key]]
         paths = annotations.located(videos, label=own, file=files[key], stem=stems)
-        listings[key] = paths, np.array(labels[key], np.int64)
+        listings[key] = Listing(paths, np.array(labels[key], np.int64))
     return annotations.assemble(
         "hmdb51", classes, listings, root=place, flip="ok", known=SIZES, count=CLASSES, **options
     )

@@ -44,8 +44,8 @@ def jester(
         file = annotations.find(place, f"jester-v1-{name}.csv")
         listed = tables.columns(file, kinds, delimiter=";", header=False)
         ids, labels = listed.columns
-        numbers = annotations.numbers(listed, labels, classes)
-        listings[split] = annotations.located(videos, id=ids), numbers
+        paths = annotations.located(videos, id=ids)
+        listings[split] = annotations.listing(listed, paths, labels, classes, ids)
     return annotations.assemble(
         "jester", classes, listings, root=place, flip="never", known=SIZES, count=CLASSES, **options
     )

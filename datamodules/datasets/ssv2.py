@@ -49,8 +49,8 @@ def ssv2(
         listed = tables.members(files[split], "id", "template")
         ids, templates = listed.columns
         labels = [each.replace("[", "").replace("]", "") for each in templates]
-        numbers = annotations.numbers(listed, labels, classes)
-        listings[split] = annotations.located(videos, id=ids), numbers
+        paths = annotations.located(videos, id=ids)
+        listings[split] = annotations.listing(listed, paths, labels, classes, ids)
     return annotations.assemble(
         "ssv2",
         classes,

@@ -47,9 +47,9 @@ def ucf101(
         listed = tables.lines(find(f"{key}list{split:02d}.txt"))
         paths = [line.split()[0] for line in listed.columns[0]]  # "path number" or "path"
         labels = [path.rpartition("/")[0] for path in paths]  # the class is the folder
-        numbers = annotations.numbers(listed, labels, classes)
         stems = [path.removesuffix(".avi") for path in paths]
-        listings[key] = annotations.located(videos, path=paths, stem=stems), numbers
+        located = annotations.located(videos, path=paths, stem=stems)
+        listings[key] = annotations.listing(listed, located, labels, classes, paths)
     return annotations.assemble(
         "ucf101",
         classes,

@@ -1,14 +1,14 @@
 """Look at every video of a dataset before it is trained on, and keep what was found.
 
 The manifest, `RUNS/audit/<data>-<key of the root>.jsonl`, has a row for each file, whatever splits
-list it: name, size, changed, problem, frames, seconds, fps, width, height, codec.
+list it: name, size, changed, problem, frames, seconds, fps, width, height, codec, content.
 """
 
 import hashlib
 import os
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -26,6 +26,7 @@ from datamodules.decoding.video import RandomAccessVideo
 from datamodules.preparation.resumable import Row, for_each_file, read
 
 SHOWN = 20  # broken videos that are listed; the manifest has them all
+ENDS = 2**16  # bytes at the beginning and at the end of a file that tell copies
 
 
 def audit(data: DatasetInfo, *, workers: int) -> dict[str, Row]:
@@ -59,7 +60,26 @@ def look(root: str, name: str) -> dict[str, Any]:
         fps = None if folder or not seconds else round((frames - 1) / seconds, 3)  # it has none
         return {**found, "fps": fps, "width": width, "height": height}
 
-    return {**read_video(path, partial(open_video, path), take), "codec": codec(path)}
+    found = read_video(path, partial(open_video, path), take)
+    return {**found, "codec": codec(path), "content": content(path)}
+
+
+def content(path: str) -> str:
+    """Return a checksum of a video's size, beginning and end, which copies share.
+
+    Of a folder of pictures: of their number, and of the first and the last one.
+    """
+    pictures = sorted(os.listdir(path)) if os.path.isdir(path) else []
+    files_ = [os.path.join(path, each) for each in (pictures[:1] + pictures[-1:])] or [path]
+    digest = hashlib.sha256(f"{len(pictures)}".encode())
+    for each in files_:
+        with open(each, "rb") as stream:
+            size = stream.seek(0, os.SEEK_END)
+            digest.update(f" {size} ".encode())
+            for start in (0, max(0, size - ENDS)):
+                stream.seek(start)
+                digest.update(stream.read(ENDS))
+    return digest.hexdigest()[:32]
 
 
 def codec(path: str) -> str:
@@ -93,6 +113,28 @@ def known_broken(split: Split, name: str) -> NDArray[np.bool_] | None:
     return np.fromiter((each in broken for each in split.names()), bool, len(split))
 
 
+def shared_content(data: DatasetInfo) -> list[int] | None:
+    """Return which videos of the evaluation split are the same as one of train, by an audit.
+
+    The same is a copy under any name, or the same part of one. What the manifest does not list is
+    not known to be.
+
+    Returns:
+        Indices within the split, or None where there is no manifest that tells.
+    """
+    train, tested = data.splits["train"], data.splits[data.evaluation_split]
+    contents = {row["name"]: row.get("content") for row in read(manifest(data.name, train.root))}
+    if not any(contents.values()):
+        return None
+
+    def keys(split: Split) -> Iterator[tuple[Any, tuple[float, float] | None]]:
+        for index, name in enumerate(split.names()):
+            yield contents.get(name), split.segment(index)
+
+    trained = {key for key in keys(train) if key[0]}
+    return [index for index, key in enumerate(keys(tested)) if key in trained]
+
+
 def summary(data: DatasetInfo, rows: Mapping[str, Row]) -> str:
     """Return what an audit has found, for reading."""
     broken = [row for row in rows.values() if row["problem"] is not None]
@@ -101,6 +143,12 @@ def summary(data: DatasetInfo, rows: Mapping[str, Row]) -> str:
     for split, listed in data.splits.items():
         count = sum(rows[name]["problem"] is not None for name in listed.names())
         said.append(f"  {split:<12}{len(listed):>10,}   {count:,} broken")
+    if copies := shared_content(data):
+        tested = data.splits[data.evaluation_split]
+        said.append(
+            f"  {len(copies):,} of {len(tested):,} {data.evaluation_split} videos are the same as "
+            f"a training video, such as {tested.name(copies[0])}"
+        )
     if fine:
         said += ["", *spreads(fine)]
         codecs = Counter(row["codec"] for row in fine).most_common()

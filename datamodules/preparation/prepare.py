@@ -8,7 +8,7 @@ import os
 import shutil
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -60,14 +60,14 @@ def prepare(
         quality: x264's rate factor, 1 to 51; smaller is better.
 
     Raises:
-        UserError: The videos do not lie in one folder, or `out` is that folder or is being written.
+        UserError: The videos do not lie in one folder, or `out` is that folder, in it, around it,
+            full, or being written.
     """
     root = Path(data.splits["train"].root)
     names = list(dict.fromkeys(n for split in data.splits.values() for n in split.names()))
     if outside := [name for name in names if os.path.isabs(name) or ".." in Path(name).parts]:
         raise UserError(f"{data.name}: {outside[0]} lies outside of data.root: nowhere to put it")
-    if out.resolve() == root.resolve():
-        raise UserError(f"{out} is the folder of the old videos: name another")
+    _demand_apart(root, out, {os.path.dirname(name) for name in names})
     encode = Encoding(str(root), str(out), short_side, group, quality)
     rows = for_each_file(
         root,
@@ -79,8 +79,24 @@ def prepare(
         patience=PATIENCE,
         holds=encode.holds,
     )
-    copy_lists(root, out, names)
+    try:
+        copy_lists(root, out, names)
+    except OSError as error:
+        raise UserError(f"{out}: the lists cannot be copied: {error.strerror}") from None
     return rows
+
+
+def _demand_apart(root: Path, out: Path, folders: Iterable[str]) -> None:
+    """Raise a UserError if new videos would lie among the old ones, or in what is no folder."""
+    if out.exists() and not out.is_dir():
+        raise UserError(f"{out} is no folder: name one for the new videos")
+    new, old = out.resolve(), root.resolve()
+    linked = (os.path.realpath(out / each) == os.path.realpath(root / each) for each in folders)
+    if new == old or any(linked):
+        raise UserError(f"{out} is the folder of the old videos: name another")
+    if new.is_relative_to(old) or old.is_relative_to(new):
+        how = "lies in" if new.is_relative_to(old) else "holds"
+        raise UserError(f"{out} {how} {root}, the folder of the old videos: name one beside it")
 
 
 def copy_lists(root: Path, out: Path, names: Sequence[str]) -> None:
@@ -88,11 +104,7 @@ def copy_lists(root: Path, out: Path, names: Sequence[str]) -> None:
     videos, folders = set(names), {os.path.dirname(name) for name in names} - {""}
     for place, below, files in os.walk(root):
         here = Path(place).relative_to(root)
-        below[:] = [
-            each
-            for each in below
-            if str(here / each) not in videos | folders and not out.samefile(root / here / each)
-        ]
+        below[:] = [each for each in below if str(here / each) not in videos | folders]
         for each in files:
             if Path(each).suffix.lower() in LISTS and str(here / each) not in videos:
                 (out / here).mkdir(parents=True, exist_ok=True)

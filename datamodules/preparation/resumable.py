@@ -4,6 +4,7 @@ What comes of a file is a row, a line of JSON in a log. Typed again, only files 
 have changed since, are done. A file that takes its worker's life or never ends is noted as such.
 """
 
+import errno
 import json
 import os
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from datamodules.decoding.video import DecodeError
+from datamodules.errors import UserError
 from datamodules.files import atomic_write, exclusive, file_state
 from datamodules.preparation.workers import map_in_processes
 from datamodules.progress_bar import ProgressBar
@@ -21,6 +23,7 @@ from datamodules.progress_bar import ProgressBar
 # there is none; "again", true where the next walk is to try again; and what the work has found out.
 Row = dict[str, Any]
 PATIENCE = 120.0  # seconds for one file
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}  # of the place that is written to, no file's
 FINE = b'"problem": null'  # in the line of every fine row and, as quotes are escaped, in no other
 
 
@@ -52,7 +55,7 @@ def for_each_file(
         A row for every name, in the order of `names`.
 
     Raises:
-        UserError: Another process works on the same log, or it cannot be written.
+        UserError: Another process works on the same log, or nothing more can be written.
     """
     wanted = dict.fromkeys(names)
     with exclusive(log):
@@ -62,14 +65,22 @@ def for_each_file(
             same = (row["size"], row["changed"]) == file_state(root, name)
             if not same or row.get("again") or not holds(row):
                 del rows[name]
-        write(log, rows.values())  # without those, and without a line torn by a kill
+        try:
+            write(log, rows.values())  # without those, and without a line torn by a kill
+        except OSError as error:
+            raise _no_room(log, error) from None
         todo = [name for name in wanted if name not in rows]
         task = _Task(str(root), work)
         with log.open("ab", buffering=0) as file, ProgressBar(title, len(todo)) as told:
             done = map_in_processes(task, todo, workers=min(workers, len(todo)), patience=patience)
             for name, found, death in done:
+                if isinstance(found, OSError):
+                    raise _no_room(log, found)
                 row = rows[name] = task.row(name, death) if found is None else found
-                file.write(_line(row))  # at once: what is done survives a kill
+                try:
+                    file.write(_line(row))  # at once: what is done survives a kill
+                except OSError as error:
+                    raise _no_room(log, error) from None
                 told.advance(broken=row["problem"] is not None)
     return {name: rows[name] for name in wanted}
 
@@ -102,19 +113,29 @@ class _Task:
     root: str
     work: Callable[[str], Mapping[str, Any]]
 
-    def __call__(self, name: str) -> Row:
+    def __call__(self, name: str) -> Row | OSError:
+        """Return the row of a file, or why there is no room for what comes of it."""
         seen = self.row(name, None)  # before the work: what changes meanwhile is to be seen again
         try:
             return {**seen, **self.work(name)}
         except DecodeError as error:
             path = os.path.join(self.root, name)
             return {**seen, "problem": str(error).removeprefix(f"{path}: ")}
-        except Exception as error:  # of the machine, such as a full disk, rather than of the file
+        except Exception as error:  # of the machine rather than of the file
+            if isinstance(error, OSError) and error.errno in NO_ROOM:
+                return OSError(error.errno, os.strerror(error.errno))
             return {**seen, "problem": f"{type(error).__name__}: {error}", "again": True}
 
     def row(self, name: str, problem: str | None) -> Row:
         size, changed = file_state(self.root, name)
         return {"name": name, "size": size, "changed": changed, "problem": problem}
+
+
+def _no_room(log: Path, error: OSError) -> UserError:
+    return UserError(
+        f"{log.parent}: {error.strerror}: nothing more can be written; what is done is kept, make "
+        "room and type the same again"
+    )
 
 
 def _line(row: Row) -> bytes:

@@ -104,6 +104,14 @@ def test_a_ceiling_for_order_blind_models_is_explained(records):
             "tested on 2 lists of videos",
         ),
         ({"environment": {"device": "a cluster"}}, "Trained on a cluster; a laptop."),
+        ({"data": {"shared": 3}}, "§ Tested on training videos: 3 of 4 test videos are, the same"),
+        ({"data": {"shared": 1, "shared_content": 2}}, "2 of 4 test videos are, by content."),
+        (
+            {"data": {"broken": (1, 2), "broken_names": ("a|b.mp4", "c.mp4")}},
+            r"¶ 2 of 4 training videos could not be decoded, such as a\|b.mp4: others stood in",
+        ),
+        ({"data": {"broken": (3,)}}, "¶ 1 of 4 training videos could not be decoded: others"),
+        ({"data": {"broken_test": (0,)}}, "¤ 1 of 4 test videos could not be decoded, and count"),
     ],
 )
 def test_what_makes_records_differ_is_noted(other, note):
@@ -114,6 +122,30 @@ def test_what_makes_records_differ_is_noted(other, note):
 def test_marks_stand_at_the_row_they_are_about():
     text = page([made("a", environment={"dirty": True}), made("b"), made("c"), made("c", 1, lr=1)])
     assert sorted(row[0] for row in rows(text)) == ["`a`†", "`b`", "`c`‡"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "used", "marked"),
+    [
+        ("16-mixed", "bf16-mixed", True),
+        ("16-mixed", "16-mixed", False),
+        ("32", "32-true", False),
+        ("bf16", "bf16-mixed", False),
+        ("16-mixed", None, False),  # an older record
+    ],
+)
+def test_another_precision_than_was_asked_for_is_marked(asked, used, marked):
+    run = made(environment={"precision": used})
+    run = replace(run, recipe={**run.recipe, "trainer": {"precision": asked}})
+    text = page([run])
+    assert ("◊ Computed in bf16-mixed, not in 16-mixed as asked for" in text) == marked
+    assert ("`aim`◊" in text) == marked
+
+
+def test_a_mark_stands_in_a_terminal_with_its_line_under_the_table():
+    lines = plain([made("aim", data={"shared": 3}), made("full")]).splitlines()
+    assert sorted(line.split()[0] for line in lines[2:4]) == ["aim§", "full"]
+    assert lines[4] == "§ Tested on training videos: 3 of 4 test videos are, the same files."
 
 
 def test_code_that_nobody_knows_is_dirty():

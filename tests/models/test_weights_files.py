@@ -1,6 +1,7 @@
 """From an authors' file to an accuracy, on the command line: convert, test, merge, test."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import safetensors.torch
 import torch
 from places import FIXTURES
 from safetensors import safe_open
+from torch import nn
 
 from benchmark.cli.parser import main
 from benchmark.errors import UserError
@@ -95,6 +97,26 @@ def test_convert_test_and_merge(
     assert after["top1"] == before["top1"]
 
 
+def test_a_checkpoint_of_nans_is_neither_tested_nor_merged(
+    files: Callable[[str], tuple[Path, Path, list[str]]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    official, _, overrides = files("zeroi2v_k400")
+    overrides += ["method.scale=0.5", "method.shifts={-2: 0, 2: 0}"]
+    whole, broken, out = (tmp_path / f"{name}.safetensors" for name in ("it", "nan", "out"))
+    assert main(["convert", str(official), f"{RUN}zeroi2v", "-o", str(whole), *overrides]) == 0
+    with safe_open(whole, "pt") as file:
+        state = {name: torch.full_like(file.get_tensor(name), torch.nan) for name in file.keys()}
+        safetensors.torch.save_file(state, broken, file.metadata())
+    capsys.readouterr()
+    assert main(["test", str(broken)]) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith("error: the scores of 16 of 16 videos are not finite")
+    assert main(["merge", str(broken), "-o", str(out)]) == 2
+    assert f"error: {out} is not written: " in capsys.readouterr().err and not out.exists()
+
+
 def test_a_file_of_only_what_trained_needs_the_tower(
     files: Callable[[str], tuple[Path, Path, list[str]]],
     tmp_path: Path,
@@ -157,3 +179,67 @@ def test_what_is_no_checkpoint_is_named(tmp_path: Path) -> None:
         checkpoint.read(tmp_path / "b.ckpt")
     with pytest.raises(UserError, match="no checkpoint"):
         checkpoint.read(tmp_path / "c.ckpt")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """Return a folder with a checkpoint, what points at it, and what is none."""
+    checkpoint.write(tmp_path / "it.safetensors", nn.Linear(2, 2), {})
+    (tmp_path / "link.safetensors").symlink_to(tmp_path / "it.safetensors")
+    os.link(tmp_path / "it.safetensors", tmp_path / "hard.safetensors")
+    (tmp_path / "folder.safetensors").mkdir()
+    os.mkfifo(tmp_path / "pipe.safetensors")
+    (tmp_path / "text.safetensors").write_text("a letter")
+    safetensors.torch.save_file({"a": torch.zeros(1)}, tmp_path / "weights.safetensors")
+    (tmp_path / "old.ckpt").write_text("a run's")
+    return tmp_path
+
+
+OUTPUTS = {
+    "it.safetensors": "is the file that is read",
+    "link.safetensors": "is the file that is read",
+    "hard.safetensors": "is the file that is read",
+    "folder.safetensors": "is no regular file",
+    "pipe.safetensors": "is no regular file",
+    "/dev/null": "is no regular file",
+    "text.safetensors": "holds something else",
+    "weights.safetensors": "holds something else",
+    "old.ckpt": "name a .safetensors file",
+    "new.ckpt": "name a .safetensors file",
+}
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+@pytest.mark.parametrize("verb", ["merge", "convert"])
+def test_nothing_but_an_older_output_is_ever_replaced(
+    place: Path, capsys: pytest.CaptureFixture[str], verb: str, output: str
+) -> None:
+    def state() -> dict[Path, object]:
+        return {each: each.is_file() and each.read_bytes() for each in place.iterdir()}
+
+    before = state()
+    run = [RUN + "aim"] if verb == "convert" else []
+    read, written = place / "it.safetensors", place / output
+    assert main([verb, str(read), *run, "-o", str(written)]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and f"-o {written}: " in error and OUTPUTS[output] in error
+    assert state() == before and Path("/dev/null").is_char_device()
+
+
+def test_a_pretrained_backbone_replaces_no_checkpoint(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["pretrain", "--output", str(place / "it.safetensors")]) == 2
+    assert "holds something else" in capsys.readouterr().err
+    assert checkpoint.is_checkpoint(place / "it.safetensors")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("merged", [False, True])
+def test_what_is_not_finite_is_not_written(tmp_path: Path, value: float, merged: bool) -> None:
+    model = nn.Linear(2, 2)
+    with torch.no_grad():
+        model.bias[1] = value
+    with pytest.raises(UserError, match=r"1 of 2 tensors are infinite .* such as bias"):
+        checkpoint.write(tmp_path / "it.safetensors", model, {}, merged=merged)
+    assert not [*tmp_path.iterdir()]

@@ -257,6 +257,8 @@ def test_options_in_the_name_are_an_official_run():
         ["optim.head_lr=null", "method.sites=[attn,mlp]"],
         ["optim.head_lr=1e-12", "method.layers=2"],
         ["trainer.precision=16-true", "backbone.weights=/a b/c,d=é.pt"],
+        ["backbone.weights=1:30", "optim.no_decay=['a, b]', \"it's\", 'yes', '1', \"null\"]"],
+        ["backbone.weights='null'", "train.augment.lighting=0.1"],
     ],
 )
 def test_a_scratch_runs_name_loads_it_again(overrides):

@@ -20,8 +20,10 @@ from benchmark.runs import process, progress
 from benchmark.sweeps import sweep
 from benchmark.sweeps.jobs import Job
 from benchmark.sweeps.launchers import local
+from benchmark.sweeps.plan import job as one
 from benchmark.sweeps.plan import plan
 from datamodules import files
+from datamodules.dataset_info import DatasetInfo, Split
 
 # A run's process without a run: it loads its recipe and leaves a record, or fails if told to.
 CHILD = """
@@ -278,13 +280,38 @@ def test_a_dry_run_only_says_what_would_run(grid, children, capsys):
 
 def test_every_data_set_is_made_ready_once(grid, monkeypatch):
     made = []
-    monkeypatch.setattr(
-        lookup, "find", lambda package, name: lambda **options: made.append((name, options))
-    )
+    splits = {
+        name: Split.of([f"{name}{i}" for i in range(16)], [0, 1] * 8) for name in ("train", "test")
+    }
+
+    def find(package, name):
+        info = DatasetInfo(name, ("x", "y"), splits, flip="ok")
+        return lambda **options: made.append((name, options)) or info
+
+    monkeypatch.setattr(lookup, "find", find)
     grid(data=["digits_motion", "digits_identity"])
     PREPARE(plan("mine", ["data.root=/x"]))
     assert sorted(name for name, _ in made) == ["digits_identity", "digits_motion"]
     assert all(options["root"] == "/x" for _, options in made)
+
+
+def test_what_is_odd_or_senseless_about_data_is_told_before_a_run(tmp_path, capsys):
+    for video in ("train/x/0.mp4", "train/x/1.mp4", "train/y/0.mp4", "train/y/1.mp4"):
+        (tmp_path / video).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / video).touch()
+    name, own = "quick/folder/vit_digits/aim", [f"data.root={tmp_path}", "data.test=train"]
+    PREPARE([one(name, [*own, "train.batch=4", each]) for each in ("seed=0", "seed=1")])
+    said = "warning: folder: 4 of 4 test videos are training videos, too, such as train/x/0.mp4\n"
+    assert capsys.readouterr().err == said
+    with pytest.raises(UserError, match=r"train\.batch=5 is more than the 4 training videos"):
+        PREPARE([one(name, [*own, "train.batch=5"])])
+    with pytest.raises(UserError, match=r"train\.batch=4 is more than the 2 training videos"):
+        PREPARE([one(name, [*own, "train.batch=4", "train.holdout=0.5"])])
+    for file in (tmp_path / "train" / "y").iterdir():
+        file.rename(tmp_path / "train" / "x" / f"y{file.name}")
+    (tmp_path / "train" / "y").rmdir()
+    with pytest.raises(UserError, match="folder: all training videos are of one class, 'x'"):
+        PREPARE([one(name, [*own, "train.batch=4"])])
 
 
 def test_data_that_is_not_there_is_a_users_mistake(monkeypatch):

@@ -56,6 +56,18 @@ def test_a_missing_or_extra_video_is_refused(expected: int) -> None:
         gather([batch], expected=expected)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_scores_that_are_not_finite_are_refused(value: float) -> None:
+    video, label, index = videos(5, 2)
+    video[3, 1, 2] = value  # of one class in one view
+    batch = score(Mean(), video, label, index, clips=2)
+    if value < 0:  # which a softmax makes 0 of
+        assert gather([batch], expected=5).scores.isfinite().all()
+    else:
+        with pytest.raises(FloatingPointError, match="scores of 1 of 5 videos are not finite"):
+            gather([batch], expected=5)
+
+
 def test_a_repeated_video_is_refused() -> None:
     batch = score(Mean(), *videos(5, 1), clips=5)
     with pytest.raises(RuntimeError, match="evaluated 10 videos"):

@@ -183,6 +183,16 @@ def test_an_infinite_loss_ends_the_run_in_one_line_and_is_not_saved(tmp_path: Pa
         assert all(tensor.isfinite().all() for tensor in state.values())
 
 
+@pytest.mark.slow
+def test_a_last_step_that_ruins_the_model_leaves_no_record(tmp_path: Path) -> None:
+    process = start(tmp_path, "optim.lr=1e30", "optim.warmup=0", "train.epochs=1", "train.batch=64")
+    _, stderr = process.communicate(timeout=120)
+    assert process.returncode == 1 and "Traceback" not in stderr
+    said = "the scores of 24 of 24 videos are not finite, after step 1; try a lower optim.lr"
+    assert stderr.splitlines()[-1] == said
+    assert not [*(tmp_path / "results").rglob("*.json")]
+
+
 # Runs forked from a process that has imported all they need, one after the other. As soon as a run
 # has a loader worker that worker is killed; told is how the run ended, and how long after its line.
 DYING = """

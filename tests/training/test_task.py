@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import timm
 import torch
-from lightning import Trainer
+from lightning import Callback, Trainer
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -13,6 +13,8 @@ from benchmark.methods.aim import aim
 from benchmark.methods.st_adapter import st_adapter
 from benchmark.models import checkpoint
 from benchmark.models.video_vit import VideoViT
+from benchmark.tracking.monitor import TrainingMonitor
+from benchmark.training.checkpointing import ResumeCheckpoint
 from benchmark.training.task import Classification
 
 
@@ -39,8 +41,9 @@ def classification(method: str = "aim") -> Classification:
     return Classification(model, lr=1e-2, warmup=0.5, seed=3, test_batch=4)
 
 
-def trainer(folder: Path, epochs: int) -> Trainer:
+def trainer(folder: Path, epochs: int, *callbacks: Callback) -> Trainer:
     return Trainer(
+        callbacks=[*callbacks],
         max_epochs=epochs,
         accelerator="cpu",
         default_root_dir=folder,
@@ -110,3 +113,26 @@ def test_evaluation_does_not_depend_on_the_batch(tmp_path: Path, batch_size: int
     torch.testing.assert_close(task.evaluated.scores, p.mean(1).float(), atol=1e-5, rtol=0)
     right = p.mean(1).argmax(-1) == torch.arange(13) % 5
     assert metrics["test/top1"] == pytest.approx(right.double().mean().item())
+
+
+def test_a_loss_that_is_not_finite_is_told_with_its_step(tmp_path: Path) -> None:
+    class Odd(Noise):
+        def __getitem__(self, index: int) -> dict[str, Tensor]:
+            item = super().__getitem__(index)
+            return {**item, "video": item["video"] * (float("inf") if index == 9 else 1)}
+
+    it = trainer(tmp_path, 1, TrainingMonitor(tmp_path))
+    with pytest.raises(
+        FloatingPointError, match=r"loss became nan at step 3; try a lower optim\.lr"
+    ):
+        it.fit(classification(), DataLoader(Odd(), batch_size=4))
+
+
+def test_a_parameter_that_is_not_finite_after_the_last_step_is_told(tmp_path: Path) -> None:
+    task = classification()
+    task.lr, task.warmup = float("inf"), 0.0
+    save = ResumeCheckpoint(tmp_path / "last.ckpt", steps=None, minutes=None)
+    it = trainer(tmp_path, 1, TrainingMonitor(tmp_path), save)
+    with pytest.raises(FloatingPointError, match="infinite or not a number by step 1; try a lower"):
+        it.fit(task, DataLoader(Noise(), batch_size=13))
+    assert not (tmp_path / "last.ckpt").exists()

@@ -77,6 +77,13 @@ LISTS = {
     "csv from a spreadsheet": ("train.csv", "\ufeffpath,label\r\n{0},{1}\r\n{2},{3}\r\n"),
     "lines": ("train.txt", "{0} {1}\n\n{2} {3}\n"),
     "lines with tabs": ("train.txt", "{0}\t{1}\n{2}\t{3}\n"),
+    "tabs called csv": ("train.csv", "{0}\t{1}\n{2}\t{3}\n"),
+    "several tabs": ("train.txt", "{0}\t\t{1}\n{2}\t{3}\n"),
+    "a header of other words": ("train.csv", "Video,Class\n{0},{1}\n{2},{3}\n"),
+    "a header in quotes": ("train.csv", '"file name";"category"\n{0};{1}\n{2};{3}\n'),
+    "a header with tabs": ("train.tsv", "label\tn\tvideo\n{1}\t\t{0}\n{3}\t9\t{2}\n"),
+    "a header of lines": ("train.txt", "path label\n{0} {1}\n{2} {3}\n"),
+    "a header alone has tabs": ("train.txt", "path\tlabel\n{0}\t{1}\n{2}\t{3}\n"),
     "lines called csv": ("train.csv", "{0} {1}\n{2} {3}\n"),
 }
 
@@ -104,7 +111,8 @@ def test_lists_of_all_kinds(form, labels, own):
     ],
 )
 def test_labels_that_are_all_numbers_number_classes(labels, classes, own):
-    (own / "list.txt").write_text("".join(f"train/zebra/b.mp4 {label}\n" for label in labels))
+    rows = zip(("train/zebra/b.mp4", "test/zebra/b.mp4"), labels, strict=True)
+    (own / "list.txt").write_text("".join(f"{path} {label}\n" for path, label in rows))
     data = listed(root=own, train="list.txt", test="list.txt")
     assert data.classes == classes
     assert [classes[label] for label in data.splits["train"].labels] == labels
@@ -172,3 +180,41 @@ def test_a_quote_that_is_never_closed_is_told(own):
     (own / "list.csv").write_text('path,label\na.mp4,1\n"b.mp4,1\nc.mp4,1\n')
     said = problem(listed, root=own, train="list.csv", test="list.csv")
     assert "list.csv:3: unexpected end of data" in said
+
+
+@pytest.mark.parametrize("name", ["list.csv", "list.txt"])
+def test_a_label_with_spaces_may_stand_after_a_tab(name, own):
+    (own / name).write_text("train/zebra/b.mp4\tan old, grey zebra\ntrain/an ape/b.mp4\tan ape\n")
+    data = listed(root=own, train=name, test=name)
+    assert data.classes == ("an ape", "an old, grey zebra")
+    assert list(data.splits["train"].names()) == ["train/zebra/b.mp4", "train/an ape/b.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("clip,what\n{0},x\n{1},x\n", "list.csv:1: there is no video clip, nor any other of class"),
+        ("{0},x\n{1}\tx,y\n", "list.csv:2: '{1}\\tx' holds a tab"),
+        ("{0} x\n{1}\tan y\n", "list.csv:2: '{1}\\tan' holds a tab"),
+        ("{0},x\n\n{1},y\n./{0},y\n", "list.csv:4: ./{0} is 'y' here, but 'x' at {2}/list.csv:1"),
+        ("{0}\tx\n{1}\n", "list.csv:2: '{1}' has no label"),
+    ],
+)
+def test_a_list_that_contradicts_itself_is_told(text, wrong, own):
+    paths = ("train/zebra/b.mp4", "test/zebra/b.mp4", own)
+    (own / "list.csv").write_text(text.format(*paths))
+    assert wrong.format(*paths) in problem(listed, root=own, train="list.csv", test="list.csv")
+
+
+def test_what_stands_in_a_list_twice_is_told_and_taken(own):
+    path = "train/zebra/b.mp4"
+    (own / "list.csv").write_text(f"{path},x\ntest/zebra/b.mp4,y\n{path},x\n{path},x\n")
+    (own / "test.csv").write_text(f"{path},x\n")
+    data = listed(root=own, train="list.csv")
+    said = f"{own}/list.csv:3: {path} again; 2 of its 4 rows repeat an earlier one"
+    assert data.warnings == (said,) and len(data.splits["train"]) == 4
+
+
+def test_a_list_whose_first_video_is_missing_is_a_list_still(own):
+    (own / "list.csv").write_text("gone.mp4,x\ntrain/zebra/b.mp4,x\ntest/zebra/b.mp4,y\n")
+    assert len(listed(root=own, train="list.csv", test="list.csv").splits["train"]) == 3

@@ -11,7 +11,16 @@ from make_videos import SHAPE, greys, write
 from benchmark.cli.parser import main
 from datamodules import files
 from datamodules.dataset_info import DatasetInfo, Split, hold_out
-from datamodules.preparation.audit import audit, known_broken, manifest, summary
+from datamodules.preparation.audit import (
+    ENDS,
+    audit,
+    content,
+    known_broken,
+    manifest,
+    shared_content,
+    summary,
+)
+from datamodules.preparation.resumable import read
 from datamodules.preparation.resumable import write as write_log
 
 
@@ -100,6 +109,38 @@ def test_folders_of_pictures_are_videos(tmp_path):
     split = Split.of(["v"], [0], tmp_path)
     row = audit(DatasetInfo("set", ("a",), {"train": split}, flip="ok"), workers=1)["v"]
     assert (row["frames"], row["fps"], row["codec"], row["height"]) == (3, None, "pictures", 48)
+
+
+def test_copies_of_training_videos_are_known_by_what_is_in_them(data):
+    root = data.splits["train"].root
+    assert shared_content(data) is None  # nobody has looked
+    audit(data, workers=2)
+    assert shared_content(data) == []
+    shutil.copy(f"{root}/train/1.mp4", f"{root}/test.mp4")
+    text = summary(data, audit(data, workers=2))
+    assert shared_content(data) == [0]
+    assert "1 of 2 test videos are the same as a training video, such as test.mp4" in text
+    log = manifest("set", root)
+    rows = [{k: v for k, v in row.items() if k != "content"} for row in read(log)]
+    write_log(log, rows)  # as an audit of before wrote it
+    assert shared_content(data) is None
+
+
+def test_content_tells_files_of_the_same_size_and_folders_apart(tmp_path):
+    def file(name, *parts):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"".join(parts))
+        return content(str(tmp_path / name))
+
+    middle = bytes(3 * ENDS)
+    found = [file("a", b"a", middle, b"a"), file("b", b"b", middle, b"a"), file("c", b"a", b"a")]
+    found += [file("d", b"a", middle, b"b"), file("e", b"")]
+    for name, pictures in {"f": "12", "g": "123", "h": "13"}.items():
+        for each in pictures:
+            file(f"{name}/{each}", each.encode())
+        found.append(content(str(tmp_path / name)))
+    assert len(set(found)) == len(found)
+    assert file("again", b"a", middle, b"a") == found[0]
 
 
 def test_the_summary_counts_and_names(data):

@@ -191,6 +191,35 @@ def test_the_old_videos_are_never_overwritten(root):
     assert (root / "a.mp4").read_bytes() == content
 
 
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("old/new", "lies in"),
+        ("old/train", "lies in"),
+        ("link/new", "lies in"),
+        ("link", "is the folder of"),
+        (".", "holds"),
+        ("linked", "is the folder of"),
+        ("file", "is no folder"),
+        ("pipe", "is no folder"),
+    ],
+)
+def test_new_videos_never_lie_among_the_old_ones(root, place, said):
+    (root / "train").mkdir()
+    write(root / "train" / "a.mp4", greys(9))
+    (root.parent / "link").symlink_to(root)
+    (root.parent / "linked").mkdir()
+    (root.parent / "linked" / "train").symlink_to(root / "train")
+    (root.parent / "file").touch()
+    os.mkfifo(root.parent / "pipe")
+    before = sorted(root.parent.rglob("*"))
+    content = (root / "train" / "a.mp4").read_bytes()
+    with pytest.raises(UserError, match=said):
+        prepare(listed(root, "train/a.mp4"), root.parent / place, workers=1)
+    assert sorted(root.parent.rglob("*")) == before
+    assert (root / "train" / "a.mp4").read_bytes() == content
+
+
 def test_the_command_says_what_it_bought_and_its_folder_works(root, out, capsys):
     for name in ("a", "b"):
         write(root / f"{name}.mp4", greys(60))

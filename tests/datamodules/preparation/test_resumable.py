@@ -1,6 +1,7 @@
 """A walk does every file once, goes on where it was killed, and outlives what kills its workers."""
 
 import ctypes
+import errno
 import io
 import json
 import os
@@ -19,6 +20,7 @@ from datamodules import progress_bar
 from datamodules.decoding.video import DecodeError
 from datamodules.errors import UserError
 from datamodules.files import exclusive
+from datamodules.preparation import resumable
 from datamodules.preparation.resumable import FINE, for_each_file, read
 from datamodules.preparation.workers import WorkerError, map_in_processes
 from datamodules.progress_bar import ProgressBar
@@ -40,7 +42,9 @@ def work(root: str, name: str) -> dict[str, object]:
         case "cut":
             raise DecodeError(f"{root}/{name}: it is cut off")
         case "full disk" if not os.path.exists(f"{root}/room"):
-            raise OSError(28, "No space left on device")
+            raise OSError(errno.ENOSPC, "No space left on device")
+        case "busy" if not os.path.exists(f"{root}/room"):
+            raise OSError(errno.EBUSY, "Device or resource busy")
         case "leave":
             os._exit(3)
         case "wait":
@@ -102,13 +106,13 @@ def test_rows_of_files_that_are_not_asked_for_stay(root):
 
 
 def test_what_goes_wrong_is_the_files_problem(root):
-    for name, what in zip(NAMES, ("crash", "cut", "full disk", "hang"), strict=True):
+    for name, what in zip(NAMES, ("crash", "cut", "busy", "hang"), strict=True):
         (root / name).write_text(what)
     rows = go(root, [*NAMES, "missing"], patience=0.5)
     assert problems(rows) == {
         "a": "it killed the process that read it (SIGSEGV)",
         "b": "it is cut off",
-        "c": "OSError: [Errno 28] No space left on device",
+        "c": "OSError: [Errno 16] Device or resource busy",
         "d": "it took longer than 0.5 s",
         "missing": f"FileNotFoundError: [Errno 2] No such file or directory: '{root}/missing'",
     }
@@ -117,6 +121,27 @@ def test_what_goes_wrong_is_the_files_problem(root):
     (root / "room").touch()
     assert problems(go(root)).keys() == {"a", "b", "d"}
     assert done(root) == ["c"]  # what may not have been its fault
+
+
+def test_a_full_disk_ends_the_walk_and_is_no_files_problem(root):
+    (root / "b").write_text("full disk")
+    with pytest.raises(UserError) as caught:
+        go(root, workers=1)
+    said = f"{root.parent}: No space left on device: nothing more can be written; what is done is"
+    assert str(caught.value).startswith(said) and "\n" not in str(caught.value)
+    assert [row["name"] for row in read(root.parent / "log.jsonl")] == ["a"]
+    assert done(root) == ["a", "b"]
+    (root / "room").touch()
+    assert not problems(go(root)) and done(root) == ["b", "c", "d"]
+
+
+def test_a_log_that_cannot_be_written_is_told(root, monkeypatch):
+    def full(log, rows):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(resumable, "write", full)
+    with pytest.raises(UserError, match="No space left on device: nothing more can be written"):
+        go(root)
 
 
 def test_a_file_gets_a_second_worker(root):
