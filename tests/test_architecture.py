@@ -48,6 +48,7 @@ DOORS = {  # who may import it, anywhere in the file
     "ray": "benchmark.sweeps.launchers.ray",
     "submitit": "benchmark.sweeps.launchers.",
     "matplotlib": "benchmark.leaderboard.plots",
+    "scipy": "benchmark.leaderboard.",
 }
 HEAVY = {
     *("torch", "torchvision", "torchmetrics", "lightning", "timm"),

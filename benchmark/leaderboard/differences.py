@@ -119,7 +119,9 @@ def sign_flip_test(right: NDArray[np.bool_], other: NDArray[np.bool_], clusters:
         ValueError: the shapes disagree.
     """
     if not right.shape == other.shape == clusters.shape:
-        raise ValueError(f"{right.shape}, {other.shape} and {clusters.shape} are not the same videos")
+        raise ValueError(
+            f"{right.shape}, {other.shape} and {clusters.shape} are not the same videos"
+        )
     _, place = np.unique(clusters, return_inverse=True)
     gaps = np.rint(np.bincount(place, weights=right.astype(float) - other)).astype(int)
     sizes = Counter(abs(gap) for gap in gaps.tolist() if gap)

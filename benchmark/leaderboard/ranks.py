@@ -33,9 +33,7 @@ class Ranks:
         return str(self.first) if self.first == self.last else f"{self.first}-{self.last}"
 
 
-def ranks(
-    rows: Sequence[Estimate], level: float = LEVEL, draws: int = DRAWS
-) -> list[Ranks | None]:
+def ranks(rows: Sequence[Estimate], level: float = LEVEL, draws: int = DRAWS) -> list[Ranks | None]:
     """Return each row's ranks; all hold at once, with `level`.
 
     Args:
@@ -58,7 +56,9 @@ def ranks(
     return found
 
 
-def surely_better(rows: Sequence[Estimate], level: float = LEVEL, draws: int = DRAWS) -> NDArray[np.bool_]:
+def surely_better(
+    rows: Sequence[Estimate], level: float = LEVEL, draws: int = DRAWS
+) -> NDArray[np.bool_]:
     """Return (rows, rows): whether one is better than another, no pair wrongly so with `level`.
 
     Raises:
@@ -98,9 +98,7 @@ def surely_better(rows: Sequence[Estimate], level: float = LEVEL, draws: int = D
     return sure
 
 
-def _equal_rows(
-    rows: Sequence[Estimate], by_cluster: Floats, draws: int
-) -> tuple[Floats, Floats]:
+def _equal_rows(rows: Sequence[Estimate], by_cluster: Floats, draws: int) -> tuple[Floats, Floats]:
     """Return means and seed variances (draws, rows) of rows that are equally good."""
     generator = np.random.default_rng(STREAM)
     shape, count = (draws, len(rows)), by_cluster.shape[1]

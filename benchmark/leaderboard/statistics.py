@@ -231,7 +231,9 @@ def estimates(rows: Sequence[Answers], clusters: Clusters) -> list[Estimate]:
     return found
 
 
-def prior_variance(variances: Floats, dfs: Floats, sure: float | None = SURE) -> tuple[float, float]:
+def prior_variance(
+    variances: Floats, dfs: Floats, sure: float | None = SURE
+) -> tuple[float, float]:
     """Return the prior of variances and its degrees of freedom (Smyth 2004, section 6.2).
 
     Args:

@@ -1,0 +1,66 @@
+"""Which ranks are sure, and that all of them are at once; how often, `test_coverage.py` shows."""
+
+import numpy as np
+import pytest
+from made_answers import made_rows
+from scipy import stats
+
+from benchmark.leaderboard.ranks import Ranks, ranks, surely_better
+from benchmark.leaderboard.statistics import estimates
+
+VIDEOS = np.arange(400)
+
+
+def table(accuracies, seeds=3, spread=0.0, seed=0):
+    generator = np.random.default_rng(seed)
+    return list(made_rows(generator, accuracies, [spread] * len(accuracies), seeds, VIDEOS))
+
+
+def told(rows):
+    return [str(each) for each in ranks(estimates(rows, VIDEOS))]
+
+
+def test_rows_far_apart_have_one_rank_each():
+    assert told(table([0.3, 0.9, 0.5, 0.7])) == ["4", "1", "3", "2"]
+
+
+def test_rows_that_may_be_equal_share_their_ranks():
+    assert told(table([0.9, 0.5, 0.5, 0.5, 0.1])) == ["1", "2-4", "2-4", "2-4", "5"]
+
+
+def test_seeds_that_differ_make_ranks_unsure():
+    assert told(table([0.85, 0.75], spread=0.0)) == ["1", "2"]
+    assert told(table([0.85, 0.75], spread=0.06)) == ["1-2", "1-2"]
+
+
+def test_rows_of_one_or_two_seeds_have_no_rank_and_take_none():
+    few = [row[:2] for row in table([0.7], seed=1)]
+    found = ranks(estimates([*table([0.3, 0.9]), *few], VIDEOS))
+    assert found == [Ranks(2, 2), Ranks(1, 1), None]
+    assert ranks(estimates([few[0], few[0][:1]], VIDEOS)) == [None, None]
+    assert ranks(estimates(table([0.4]), VIDEOS)) == [Ranks(1, 1)] and ranks([]) == []
+
+
+def test_perfect_rows_are_equal():
+    assert told([np.ones((3, 400), dtype=bool)] * 3) == ["1-3"] * 3
+
+
+def test_ranks_are_a_function_of_the_answers_and_not_of_their_order():
+    rows = table([0.6, 0.62, 0.66, 0.7, 0.74])
+    once = told(rows)
+    assert told(rows) == once and told(rows[::-1]) == once[::-1]
+
+
+def test_all_pairs_at_once_ask_for_more_than_one_pair():
+    """Of equal normal rows with seeds that agree, the critical value is Tukey's."""
+    rows = estimates(table([0.5] * 10), VIDEOS)
+    surer = surely_better(rows, level=0.5).sum()
+    assert surely_better(rows, level=0.95).sum() <= surer
+    critical = stats.studentized_range.ppf(0.95, 10, np.inf) / np.sqrt(2)
+    assert critical > 1.5 * stats.norm.ppf(0.975)
+
+
+def test_rows_of_other_videos_are_refused():
+    one, two = estimates(table([0.5]), VIDEOS), estimates(table([0.5]), VIDEOS // 2)
+    with pytest.raises(ValueError, match="same videos"):
+        ranks(one + two)
