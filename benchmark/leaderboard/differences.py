@@ -19,9 +19,9 @@ from benchmark.leaderboard.statistics import (
 )
 
 EXPLANATION = """\
-**Differences** are of answers to the same videos. With the clusters' own differences, of variance
-D, V = D / C + S of one row + S of the other; margins are added as for one row. D / C is at least what
-one cluster of C answered otherwise makes. Where pairs of seeds were declared beforehand, the
+**Differences** are of answers to the same videos. With D the variance of the clusters' own
+differences, V = D / C + S of one row + S of the other; margins are added as for one row. D / C is at
+least what one cluster answered otherwise makes. Where pairs of seeds were declared beforehand, the
 differences of each pair are the table. Two single runs are compared exactly: of all ways to swap
 their answers cluster by cluster, p is the share that differs as much. Where each video is its own
 cluster this is McNemar's exact test (1947).
@@ -107,8 +107,8 @@ def sign_flip_test(right: NDArray[np.bool_], other: NDArray[np.bool_], clusters:
     """Return the exact two-sided p of two runs being right equally often.
 
     Of the 2^clusters ways to swap the runs' answers in some clusters and not in others, p is the
-    share in which the runs differ at least as much as they do. They are counted, not drawn: clusters
-    that differ by as many answers swap as a binomial, and the binomials' sums are convolved.
+    share in which they differ at least as much as they do. All are counted: clusters that differ by
+    as many answers swap as a binomial, and the binomials are convolved.
 
     Args:
         right: (videos,), of one run.

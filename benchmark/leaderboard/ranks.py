@@ -13,12 +13,12 @@ DRAWS = 2000  # of the largest difference among equal rows
 STREAM = 0  # of these draws: ranks are a function of the answers
 
 EXPLANATION = """\
-**Ranks** are intervals that hold for all rows at once with 95 % (Mogstad, Romano, Shaikh and Wilhelm
-2024, "Inference for ranks"): a row's rank is one more than the number of rows that are surely better,
-up to the number of rows less those that are surely worse. Sure is a difference that is larger, in
-its margins, than the largest of all pairs is in 95 % of draws in which all rows are equal: the
-clusters' part normal with the covariance they have, the seeds' part normal, their mean squares
-chi-square. Pairs that are sure are left out and the others looked at again (step-down).
+**Ranks** are intervals that hold for all rows at once with 95 % (Mogstad, Romano, Shaikh and
+Wilhelm 2024, "Inference for ranks"): from one more than the rows that are surely better to all rows
+less those that are surely worse. Sure is a difference that is larger, in its margins, than the
+largest of all pairs is in 95 % of draws in which all rows are equal: the clusters' part normal with
+the covariance it has, the seeds' part normal, their mean squares scaled chi-square, around true ones
+that are drawn as well. Pairs that are sure are left out and the others looked at again (step-down).
 """
 
 
@@ -99,16 +99,25 @@ def surely_better(
 
 
 def _equal_rows(rows: Sequence[Estimate], by_cluster: Floats, draws: int) -> tuple[Floats, Floats]:
-    """Return means and seed variances (draws, rows) of rows that are equally good."""
+    """Return means and seed variances (draws, rows) of rows that are equally good.
+
+    Their true mean squares between seeds are drawn as well, around those that were seen: of few
+    seeds one is too small as easily as a row's mean is far off.
+    """
     generator = np.random.default_rng(STREAM)
     shape, count = (draws, len(rows)), by_cluster.shape[1]
     values, vectors = np.linalg.eigh(np.cov(by_cluster) / count)
     root = vectors * np.sqrt(np.maximum(values, 0))
-    seeds = np.sqrt([row.seed_variance for row in rows])
-    means = generator.standard_normal(shape) @ root.T + generator.standard_normal(shape) * seeds
     dfs = np.minimum([row.df_seeds for row in rows], 1e6)  # numpy knows no infinite ones
     residuals = np.array([row.ms_residual for row in rows])
     squares = np.maximum([row.ms_seeds for row in rows], residuals)
-    squares = squares * generator.chisquare(dfs, shape) / dfs
     scale = count * np.array([row.seeds for row in rows])
-    return means, np.maximum(squares - residuals, 0) / scale
+
+    def variances(squares: Floats) -> Floats:
+        return np.maximum(squares - residuals, 0) / scale
+
+    true = squares * dfs / generator.chisquare(dfs, shape)
+    seen = true * generator.chisquare(dfs, shape) / dfs
+    means = generator.standard_normal(shape) @ root.T
+    means += generator.standard_normal(shape) * np.sqrt(variances(true))
+    return means, variances(seen)

@@ -125,6 +125,8 @@ def test_made_rows_are_as_accurate_and_as_spread_as_they_say():
     generator = np.random.default_rng(0)
     answers = made_rows(generator, [0.9] * 200, [0.04] * 200, 5, np.arange(4000) // 4)
     of_runs = answers.mean(axis=2)
-    assert abs(of_runs.mean() - 0.9) < 0.004
+    assert (
+        abs(of_runs.mean() - 0.9) < 0.015
+    )  # all rows' videos are the same 4,000 in 1,000 clusters
     assert abs(np.sqrt(of_runs.var(axis=1, ddof=1).mean()) - 0.04) < 0.004
     assert possible(0.99, 0.04) == pytest.approx(0.005)
