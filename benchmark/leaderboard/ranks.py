@@ -14,11 +14,12 @@ STREAM = 0  # of these draws: ranks are a function of the answers
 
 EXPLANATION = """\
 **Ranks** are intervals that hold for all rows at once with 95 % (Mogstad, Romano, Shaikh and
-Wilhelm 2024, "Inference for ranks"): from one more than the rows that are surely better to all rows
-less those that are surely worse. Sure is a difference that is larger, in its margins, than the
-largest of all pairs is in 95 % of draws in which all rows are equal: the clusters' part normal with
-the covariance it has, the seeds' part normal, their mean squares scaled chi-square, around true ones
-that are drawn as well. Pairs that are sure are left out and the others looked at again (step-down).
+Wilhelm 2024, "Inference for ranks"): from one more than the rows that are surely better to all
+rows less those that are surely worse. Sure is a difference that is larger, in its margins, than
+the largest of all pairs is in 95 % of draws in which all rows are equal: the clusters' part normal
+with the covariance it has, the seeds' part normal, their mean squares scaled chi-square, around
+true ones that are drawn as well. Pairs that are sure are left out and the others looked at again
+(step-down).
 """
 
 

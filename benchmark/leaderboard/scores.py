@@ -10,12 +10,12 @@ PARAMETERS = 1e7  # what V-PETL Bench divides tunable parameters by
 
 EXPLANATION = """\
 **Scores** of others are shown, and nothing is ranked by them: they trade accuracy for cost at a
-rate somebody chose. PPT = accuracy · exp(-log10(P / 10⁷ + 1)), P the tunable parameters without the
-head (V-PETL Bench, Xin et al. 2024; recovered from its tables: it gives 84 of their 91 cells, the
-other 7 but for 0.01). Its memory twin has peak training memory over that of full fine-tuning for
-P / 10⁷. Over several datasets: the mean accuracy, and Borda's count, how many methods a method beats
-on each dataset, half for a tie, added up. A method that lacks a dataset has neither, and is nobody's
-rival in the count.
+rate somebody chose. PPT = accuracy · exp(-log10(P / 10⁷ + 1)), P the tunable parameters without
+the head (V-PETL Bench, Xin et al. 2024; recovered from its tables: it gives 84 of their 91 cells,
+the other 7 but for 0.01). Its memory twin has peak training memory over that of full fine-tuning
+for P / 10⁷. Over several datasets: the mean accuracy, and Borda's count, how many methods a method
+beats on each dataset, half for a tie, added up. A method that lacks a dataset has neither, and is
+nobody's rival in the count.
 """
 
 
