@@ -32,8 +32,8 @@ more keeps its own, for a table may hold methods whose seeds differ tenfold. d0 
 differences are 75 % sure to bear out: few rows are alike by chance. The margins of both parts are
 added as squares, t² V = t²(df of seeds) S + t²(df of clusters) K (Howe 1974; Zou and Donner 2008),
 and the interval is Wilson's (1927) with this t and p(1 - p) / V videos, which ends at 0 and 100 %.
-The degrees of freedom of V are Satterthwaite's (1946); with t of them alone, intervals that should
-hold the truth in 95 % of simulated cases do in 91 to 99 %, as the seeds' spread has it.
+The degrees of freedom of V are Satterthwaite's (1946); p ± t of these alone holds the truth less
+often (`make test` simulates both and prints how often).
 
 With one or two seeds S is unknown: the interval is of new videos for these very runs, "seeds
 unknown", and the row has no rank.

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from made_answers import made_rows
-from scipy import stats
 
 from benchmark.leaderboard.ranks import Ranks, ranks, surely_better
 from benchmark.leaderboard.statistics import estimates
@@ -51,13 +50,17 @@ def test_ranks_are_a_function_of_the_answers_and_not_of_their_order():
     assert told(rows) == once and told(rows[::-1]) == once[::-1]
 
 
-def test_all_pairs_at_once_ask_for_more_than_one_pair():
-    """Of equal normal rows with seeds that agree, the critical value is Tukey's."""
-    rows = estimates(table([0.5] * 10), VIDEOS)
-    surer = surely_better(rows, level=0.5).sum()
-    assert surely_better(rows, level=0.95).sum() <= surer
-    critical = stats.studentized_range.ppf(0.95, 10, np.inf) / np.sqrt(2)
-    assert critical > 1.5 * stats.norm.ppf(0.975)
+def test_a_pair_must_differ_by_more_among_many():
+    rows = table([0.5, 0.57, *[0.535] * 20])
+    alone = surely_better(estimates(rows[:2], VIDEOS))
+    among = surely_better(estimates(rows, VIDEOS))
+    assert alone[1, 0] and not among[1, 0] and not alone[0, 1]
+
+
+def test_a_looser_level_is_surer():
+    rows = estimates(table([0.5 + 0.02 * i for i in range(8)]), VIDEOS)
+    loose, strict = (surely_better(rows, level) for level in (0.5, 0.95))
+    assert loose.sum() > strict.sum() > 0 and not (strict & ~loose).any()
 
 
 def test_rows_of_other_videos_are_refused():
