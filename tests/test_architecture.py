@@ -48,10 +48,9 @@ DOORS = {  # who may import it, anywhere in the file
     "wandb_workspaces": "benchmark.tracking.",
     "ray": "benchmark.sweeps.launchers.ray",
     "submitit": "benchmark.sweeps.launchers.",
-    **dict.fromkeys(
-        ("altair", "vl_convert", "itables", "jinja2"), "benchmark.leaderboard.interactive."
-    ),
+    **dict.fromkeys(("altair", "vl_convert", "itables", "jinja2"), PAGE),
     "matplotlib": "benchmark.leaderboard.pictures.",
+    "scipy": "benchmark.leaderboard.statistics.",
 }
 HEAVY = {
     *("torch", "torchvision", "torchmetrics", "lightning", "timm"),

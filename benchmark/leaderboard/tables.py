@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import overload
 
-from benchmark.leaderboard.statistics import Summary, summarize
+from benchmark.leaderboard.statistics.estimates import Summary, summarize
 from benchmark.recipes.name import RunName
 from benchmark.results.record import Record
 

@@ -1,0 +1,1 @@
+"""What can be concluded: estimates with intervals, differences, ranks, fronts, scores."""
