@@ -36,21 +36,22 @@ def build(
             f"backbone.name: {name} is in timm's {kind}.py{why if kind == 'eva' else ''}; "
             "the methods work on its VisionTransformer"
         )
-    given = {"num_classes": 0, "img_size": size, **(options or {})}
-    if pretrained:
-        return timm.create_model(name, pretrained=True, **given)
     try:
-        vit = timm.create_model(name, **given)
+        vit = timm.create_model(
+            name, pretrained=pretrained, num_classes=0, img_size=size, **(options or {})
+        )
     except (ArithmeticError, AssertionError, RuntimeError, TypeError, ValueError) as error:
+        if pretrained:  # `load` tells what is wrong with a download
+            raise
         said = " ".join(str(error).split()) or type(error).__name__
         raise UserError(
             f"backbone.options: timm makes no {name} of {size} px with {dict(options or {})} "
             f"({said[:160]})"
         ) from error
     assert type(vit) is VisionTransformer, type(vit)
-    whole = [side // patch * patch for side, patch in zip(*_sides(vit), strict=True)]
-    if not all(whole) or set(whole) != {size}:
-        raise UserError(f"clip.size is {size}, not of whole patches of {_sides(vit)[1]} pixels")
+    if any(size % side for side in vit.patch_embed.patch_size):
+        patch = " x ".join(map(str, vit.patch_embed.patch_size))
+        raise UserError(f"clip.size is {size}, not of whole patches of {patch} pixels")
     return vit
 
 
@@ -98,7 +99,9 @@ def demand_weights(vit: VisionTransformer, name: str, weights: str) -> None:
         own, _, tag = name.partition(".")
         tags = [each.partition(".")[2] for each in timm.list_models(f"{own}.*", pretrained=True)]
         if tag and tag not in tags:
-            raise UserError(f"backbone.name: timm has no weights {tag!r} of {own}{nearest(tag, tags)}")
+            raise UserError(
+                f"backbone.name: timm has no weights {tag!r} of {own}{nearest(tag, tags)}"
+            )
     elif weights != "random":
         _fill(vit, read_weights(_file(weights), meta=True), Path(weights))
 
@@ -107,11 +110,6 @@ def _file(weights: str) -> Path:
     if not (path := Path(weights)).is_file():
         raise UserError(f"backbone.weights: there is no file {path}; use 'timm', 'random', or one")
     return path
-
-
-def _sides(vit: VisionTransformer) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return height and width of a frame, and of a patch."""
-    return tuple(vit.patch_embed.img_size), tuple(vit.patch_embed.patch_size)
 
 
 def _how_to_get(name: str, error: Exception) -> str:

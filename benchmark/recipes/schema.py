@@ -37,8 +37,10 @@ class Backbone:
     name: str = MISSING  # of the timm model
     weights: str = MISSING  # "timm", "random", or a file: absolute or relative to recipes/backbones
     options: dict[str, Any] = field(default_factory=dict)  # more arguments of timm.create_model
-    mean: list[float] = _set(length=3, least=0, most=1)  # of pixels in 0..1
-    std: list[float] = _set(length=3, above=0, most=1)
+    mean: list[float] = field(  # of pixels in 0..1
+        default=MISSING, metadata={"length": 3, "least": 0, "most": 1}
+    )
+    std: list[float] = field(default=MISSING, metadata={"length": 3, "above": 0, "most": 1})
 
 
 @dataclass
@@ -85,7 +87,7 @@ class Optim:
     head_lr: float | None = _set(above=0)  # null: lr
     weight_decay: float = _set(least=0)
     no_decay: list[str] = MISSING  # "vectors" (of one dimension), or parts of parameters' names
-    betas: list[float] = _set(length=2, least=0, below=1)
+    betas: list[float] = field(default=MISSING, metadata={"length": 2, "least": 0, "below": 1})
     warmup: float = _set(least=0)  # epochs, at most all of them
     warmup_start: float = _set(least=0, most=1)  # share of the rate that the warm-up starts at
     schedule: Literal["step", "epoch"] = MISSING  # how often the cosine falls; a warm-up: per step
