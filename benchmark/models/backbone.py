@@ -1,5 +1,6 @@
 """Backbones: a timm name, or a file of weights, becomes an image ViT with a fingerprint."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -49,9 +50,13 @@ def build(
             f"({said[:160]})"
         ) from error
     assert type(vit) is VisionTransformer, type(vit)
-    if any(size % side for side in vit.patch_embed.patch_size):
-        patch = " x ".join(map(str, vit.patch_embed.patch_size))
-        raise UserError(f"clip.size is {size}, not of whole patches of {patch} pixels")
+    patch = math.lcm(*vit.patch_embed.patch_size)  # height and width
+    if size % patch:  # timm would leave out the rest
+        low = size // patch * patch
+        right = f"{low} or {low + patch}" if low else patch
+        raise UserError(
+            f"clip.size is {size}, not of whole patches of {patch} pixels, such as {right}"
+        )
     return vit
 
 

@@ -1,8 +1,10 @@
 """What a recipe describes, built: its data, and its model."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from timm.models.vision_transformer import VisionTransformer
@@ -16,22 +18,31 @@ from benchmark.models.checkpoint import Checkpoint
 from benchmark.models.video_vit import VideoViT
 from benchmark.models.weights import fingerprint
 from benchmark.official import from_official
-from benchmark.recipes import compose
+from benchmark.recipes import compose, proportion
 from benchmark.recipes.schema import Backbone, Recipe
-from datamodules.datamodule import VideoDataModule, all_views, training_clips
 from datamodules.dataset_info import DatasetInfo, hold_out
 from datamodules.loading.clips import sampling
+
+if TYPE_CHECKING:
+    from datamodules.datamodule import VideoDataModule
 
 
 def datamodule(recipe: Recipe) -> VideoDataModule:
     """Return the data of `recipe`.
 
     Raises:
-        UserError: the data is not there, or not what the recipe asks for.
+        UserError: the data is not there, or not what the recipe asks for, or out of all proportion.
     """
+    from datamodules.datamodule import (  # Lightning takes seconds to import; models need none
+        VideoDataModule,
+        all_views,
+        training_clips,
+    )
+
     clip, train, test = recipe.clip, recipe.train, recipe.test
     listed: DatasetInfo = lookup.call(compose.PACKAGES["data"], recipe.data)
     data = hold_out(listed, train.holdout, recipe.seed)
+    proportion.ask(recipe, proportion.of_data(recipe, data))
     train_frames, test_frames = (
         sampling(name, frames=clip.frames, interval=clip.interval, seconds=clip.seconds)
         for name in (clip.sampling, test.sampling or clip.sampling)

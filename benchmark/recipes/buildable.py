@@ -7,12 +7,43 @@ from benchmark.errors import UserError
 from benchmark.models import backbone
 from benchmark.models.decay import demand_named
 from benchmark.models.video_vit import VideoViT
-from benchmark.recipes import build
+from benchmark.recipes import build, proportion
 from benchmark.recipes.schema import Recipe
 from datamodules.loading.clips import sampling
 from datamodules.loading.samplers import accumulation
 
 CLASSES = 2  # any number: how many there are, the data would have to be asked
+
+
+def demand_runnable(recipe: Recipe, *, here: bool = True) -> None:
+    """Check a recipe before a run of it starts, as far as it goes without its data.
+
+    Args:
+        recipe: The recipe.
+        here: Whether it is to run on this machine.
+
+    Raises:
+        UserError: it cannot be built, or is out of all proportion.
+    """
+    model = demand_buildable(recipe)
+    if here:
+        proportion.ask(recipe, proportion.of_model(recipe, model))
+
+
+def demand_devices(recipe: Recipe) -> None:
+    """Check that this machine has the devices that a recipe asks for.
+
+    Raises:
+        UserError: it has not.
+    """
+    wanted, devices = recipe.trainer.accelerator, recipe.trainer.devices
+    cards, metal = torch.cuda.device_count(), torch.backends.mps.is_available()
+    there = {"cuda": cards, "gpu": cards or int(metal), "mps": int(metal)}
+    if wanted in there and max(1, devices) > there[wanted]:
+        raise UserError(
+            f"trainer.accelerator is {wanted!r} and trainer.devices {devices}; this machine has "
+            f"{there[wanted]}; 'cpu' and 'auto' take what there is"
+        )
 
 
 def demand_buildable(recipe: Recipe) -> VideoViT:

@@ -2,7 +2,6 @@
 
 import math
 import operator
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -162,11 +161,7 @@ def validate_values(values: Mapping[str, Any], layers: Sequence[Layer]) -> None:
 def _agreements(values: Mapping[str, Any]) -> Iterator[tuple[str, bool, str]]:
     """Yield keys that others bound: the key, whether it is within them, and what would be right."""
     clip, train, test, optim = (values[each] for each in ("clip", "train", "test", "optim"))
-    size, patch = clip["size"], patch_size(values["backbone"])
-    if patch is not None:
-        low = size // patch * patch
-        right = f"{low} or {low + patch}" if low else str(patch)
-        yield "clip.size", size == low, f"of whole patches of {patch} pixels, such as {right}"
+    size = clip["size"]
     side = test["short_side"]
     yield "test.short_side", side is None or side >= size, f"at least {size}, which is clip.size"
     epochs = train["epochs"]
@@ -178,16 +173,11 @@ def _agreements(values: Mapping[str, Any]) -> Iterator[tuple[str, bool, str]]:
     yield "train.augment.randaugment.operations", few, most
 
 
-def patch_size(backbone: Mapping[str, Any]) -> int | None:
-    """Return the pixels of a patch's side, which timm writes into names; None where it does not."""
-    written = re.search(r"patch(\d+)", backbone["name"])
-    found = backbone["options"].get("patch_size", int(written[1]) if written else None)
-    return found if type(found) is int and found > 0 else None
-
-
 def range_of(said: Mapping[str, Any]) -> str:
-    """Return in words which numbers a key takes, from what is said of it: "at least 1"."""
+    """Return in words what a key takes, from what is said of it: "at least 1"."""
     match said:
+        case {"choices": choices}:
+            words = f"{', '.join(choices[:-1])} or {choices[-1]}"
         case {"least": low, "most": high}:
             words = f"between {low} and {high}"
         case _:

@@ -14,7 +14,7 @@ from places import FIXTURES, set_places
 from benchmark import lookup
 from benchmark.errors import UserError
 from benchmark.leaderboard import plots
-from benchmark.recipes import compose
+from benchmark.recipes import compose, proportion
 from benchmark.results import record
 from benchmark.runs import process, progress
 from benchmark.sweeps import sweep
@@ -280,6 +280,8 @@ def test_every_data_set_is_made_ready_once(grid, monkeypatch):
     monkeypatch.setattr(
         lookup, "find", lambda package, name: lambda **options: made.append((name, options))
     )
+    monkeypatch.setattr(sweep, "hold_out", lambda *given: None)
+    monkeypatch.setattr(proportion, "of_data", lambda *given: [])
     grid(data=["digits_motion", "digits_identity"])
     PREPARE(plan("mine", ["data.root=/x"]))
     assert sorted(name for name, _ in made) == ["digits_identity", "digits_motion"]
