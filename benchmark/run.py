@@ -16,6 +16,8 @@ from pathlib import Path
 import torch
 
 from benchmark.errors import UserError
+from benchmark.recipes import proportion
+from benchmark.recipes.buildable import demand_devices, demand_runnable
 from benchmark.recipes.compose import load
 from benchmark.results import record
 from benchmark.runs import process, progress
@@ -90,14 +92,22 @@ def _demand_writable(folder: Path) -> None:
 
 def main(argv: Sequence[str]) -> int:
     """Run one recipe in this process; its last progress line says in one line how it ended."""
-    recipe = load(argv[0], argv[1:])
+    ranks = ("RANK", "LOCAL_RANK", "SLURM_PROCID")  # as torchrun, Lightning or Slurm say it
+    first = not any(int(os.environ.get(each, "0")) for each in ranks)
+    try:
+        recipe = load(argv[0], ["huge=true" if each == "--huge" else each for each in argv[1:]])
+        if first:  # the others would say the same
+            proportion.ask(recipe, proportion.of_recipe(recipe, here=True))
+            demand_devices(recipe)
+            demand_runnable(recipe)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     folder = files.RUNS / recipe.name
     if recipe.trainer.accelerator == "cpu":
         torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     process.die_with_parent()
     _quiet()
-    ranks = ("RANK", "LOCAL_RANK", "SLURM_PROCID")  # as torchrun, Lightning or Slurm say it
-    first = not any(int(os.environ.get(each, "0")) for each in ranks)
     with contextlib.ExitStack() as stack:
         if first:
             try:

@@ -56,7 +56,7 @@ HEAVY = {
     *("torch", "torchvision", "torchmetrics", "lightning", "timm"),
     *("av", "pytorchvideo", "wandb", "sklearn"),
 }
-# What must start at once; in these rooms one file is not light, which builds models and data.
+# What must start at once; in these rooms some files are not light: they build models and data.
 LIGHT = (
     *("benchmark.__main__", "benchmark.cli", "benchmark.sweeps", "benchmark.runs"),
     *("benchmark.results", "benchmark.leaderboard", "benchmark.recipes"),
@@ -65,7 +65,7 @@ LIGHT = (
     *("datamodules.files", "datamodules.progress_bar", "datamodules.randomness"),
     "datamodules.sanity",
 )
-NOT_LIGHT = {"benchmark.recipes.build"}
+NOT_LIGHT = {f"benchmark.recipes.{each}" for each in ("build", "buildable")}
 # Runs on a bare GPU machine, which has torch and timm but nothing to read videos or recipes with.
 BARE = (
     *("benchmark.models", "benchmark.methods", "benchmark.official", "benchmark.cost.counts"),

@@ -8,6 +8,8 @@ from benchmark.cli.verb import Verb, existing_folder
 from benchmark.errors import UserError, nearest
 from benchmark.recipes import compose
 
+MOST = 1024  # of processes
+
 
 def some_data(parser: ArgumentParser) -> None:
     """Add the names of datasets; overrides may stand among them."""
@@ -49,6 +51,7 @@ def prepare(args: Namespace) -> int:
     from datamodules.preparation.prepare import (  # imports torch
         GROUP,
         QUALITY,
+        RANGES,
         SHORT_SIDE,
         prepare,
         speed_up,
@@ -56,7 +59,7 @@ def prepare(args: Namespace) -> int:
     )
 
     known = {"workers": cores(), "short_side": SHORT_SIDE, "group": GROUP, "quality": QUALITY}
-    names, overrides, own = split_words([*args.words, *args.overrides], known)
+    names, overrides, own = split_words([*args.words, *args.overrides], known, RANGES)
     if len(names) > 1:
         raise UserError(f"one dataset per folder: prepare {names[0]!r} and {names[1]!r} apart")
     data = dataset.load(names[0], overrides)
@@ -81,16 +84,19 @@ def bench_data(args: Namespace) -> None:
 
 
 def split_words(
-    words: Sequence[str], known: Mapping[str, int] | None = None
+    words: Sequence[str],
+    known: Mapping[str, int] | None = None,
+    ranges: Mapping[str, tuple[int, int]] | None = None,
 ) -> tuple[list[str], list[str], dict[str, int]]:
     """Sort the words of a command: names of data, overrides of data, and the command's own numbers.
 
     Args:
         words: As typed.
         known: The command's own keys, with the numbers they have if they are not given.
+        ranges: Least and most of some of them; of the others 1 and `MOST`.
 
     Raises:
-        UserError: there is no name, or a key is unknown or no number above 0.
+        UserError: there is no name, or a key is unknown or no number in its range.
     """
     names, overrides, numbers = [], [], dict(known or {})
     for word in words:
@@ -102,9 +108,11 @@ def split_words(
         elif key not in numbers:
             near = nearest(key, [*numbers, "data.root"])
             raise UserError(f"{compose.COMMAND_LINE}: unknown key {key!r}{near}")
-        elif not text.isdecimal() or int(text) < 1:
-            raise UserError(f"{compose.COMMAND_LINE}: {key} is {text!r}, not a number above 0")
         else:
+            least, most = (ranges or {}).get(key, (1, MOST))
+            if not text.isdecimal() or not least <= int(text) <= most:
+                right = f"a number between {least} and {most}"
+                raise UserError(f"{compose.COMMAND_LINE}: {key} is {text!r}, not {right}")
             numbers[key] = int(text)
     if not names:
         raise UserError(f"name the data, one of recipes/data: {', '.join(compose.names('data'))}")

@@ -43,10 +43,16 @@ def show(args: Namespace) -> None:
     print(yaml.safe_dump(asdict(compose.load(args.name, args.overrides)), sort_keys=False), end="")
 
 
+def may_be_huge(parser: ArgumentParser) -> None:
+    """Add the way to say that what is out of all proportion is meant."""
+    parser.add_argument("--huge", action="store_true", help="even what is out of all proportion")
+
+
 def run_arguments(parser: ArgumentParser) -> None:
     """Add what `run` takes."""
     a_run(parser)
     parser.add_argument("--again", action="store_true", help="even if there is a record")
+    may_be_huge(parser)
 
 
 def run(args: Namespace) -> int:
@@ -60,7 +66,7 @@ def run(args: Namespace) -> int:
     from benchmark.sweeps.sweep import run_one
     from datamodules.files import display_path
 
-    one = job(args.name, args.overrides)
+    one = job(args.name, overrides(args))
     file = record.path(one.name)
     if file.exists() and not args.again:
         print(f"nothing to do: {display_path(file)} exists (--again makes it again)")
@@ -85,6 +91,7 @@ def sweep_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--retry", action="store_true", help="what failed, too")
     parser.add_argument("--again", action="store_true", help="what has a stale record, too")
     parser.add_argument("--dry-run", action="store_true", help="only print what would be run")
+    may_be_huge(parser)
 
 
 def sweep(args: Namespace) -> int:
@@ -97,7 +104,7 @@ def sweep(args: Namespace) -> int:
 
     return sweep(
         args.name,
-        args.overrides,
+        overrides(args),
         on=args.on,
         retry=args.retry,
         again=args.again,
@@ -114,6 +121,11 @@ def status(args: Namespace) -> None:
     from benchmark.sweeps.status import print_statuses, statuses
 
     print_statuses(args.name, statuses(plan(args.name, args.overrides)))
+
+
+def overrides(args: Namespace) -> list[str]:
+    """Return the overrides that were typed, and what options stand for."""
+    return [*args.overrides, *(["huge=true"] if args.huge else [])]
 
 
 def _about(file: Path) -> str:

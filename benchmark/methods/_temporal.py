@@ -30,6 +30,8 @@ def add_temporal_embedding(model: VideoViT, *, skip: int = 0, std: float = 0.0) 
 
     It starts at zero, or as normal noise of standard deviation `std`.
     """
+    if std < 0:
+        raise ValueError(f"time_std is {std}, not at least 0")
     vit = model.vit
     embedding = TemporalEmbedding(model.frames, vit.embed_dim, skip)
     nn.init.normal_(embedding.embedding, std=std)

@@ -9,6 +9,7 @@ from timm.layers.drop import DropPath
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
+from benchmark.methods._ranges import demand_share, width_of
 from benchmark.methods._temporal import add_temporal_embedding
 from benchmark.models.video_vit import VideoViT, blocks
 
@@ -87,7 +88,8 @@ def aim(
     if "temporal_in" in adapters and "temporal" not in adapters:
         raise ValueError("adapters has temporal_in without temporal, whose input it adapts")
     vit = model.vit
-    width = int(ratio * vit.embed_dim)
+    width = width_of(ratio, vit.embed_dim)
+    demand_share("drop_path", drop_path)
 
     def adapter(name: str) -> Adapter:
         return Adapter(vit.embed_dim, width, skip=name in ("temporal_in", "spatial"))

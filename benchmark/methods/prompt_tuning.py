@@ -9,6 +9,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from benchmark.methods._ranges import demand_share, demand_size
 from benchmark.models.video_vit import VideoViT, blocks
 
 
@@ -48,6 +49,8 @@ def prompt_tuning(
     has one, and are gone before the final norm and the pooling. 50 tokens in ViT-B/16: 460,800
     parameters deep, 38,400 shallow, plus the head.
     """
+    demand_size("tokens", tokens)
+    demand_share("dropout", dropout)
     vit = model.vit
     patch = math.prod(vit.patch_embed.patch_size) * vit.patch_embed.proj.in_channels
     bound = math.sqrt(6 / (patch + vit.embed_dim))  # the paper's: Xavier's, of a patch's embedding

@@ -13,6 +13,7 @@ from einops import rearrange
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
+from benchmark.methods._ranges import demand_size
 from benchmark.models.video_vit import VideoViT, blocks
 
 SITES = ("attn", "mlp")
@@ -81,7 +82,8 @@ def st_adapter(
     layers = depth if layers is None else layers
     if unknown := set(sites) - set(SITES):
         raise ValueError(f"sites has {sorted(unknown)}; there are {', '.join(SITES)}")
-    if len(kernel) != 3 or any(k % 2 == 0 for k in kernel):
+    demand_size("width", width)
+    if len(kernel) != 3 or any(k < 1 or k % 2 == 0 for k in kernel):
         raise ValueError(f"kernel is {list(kernel)}; it takes three odd sizes: time, height, width")
     if not 0 <= layers <= depth:
         raise ValueError(f"layers is {layers}; this ViT has {depth} blocks")

@@ -12,6 +12,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
+from benchmark.methods._ranges import demand_share, width_of
 from benchmark.methods._temporal import add_temporal_embedding
 from benchmark.models.video_vit import VideoViT, blocks
 
@@ -133,7 +134,8 @@ def zeroi2v(
         raise ValueError(f"adapters has {sorted(unknown)}; there are {', '.join(ADAPTERS)}")
     shifts = {-1: 1, 1: 1} if shifts is None else {int(k): int(v) for k, v in shifts.items()}
     vit = model.vit
-    width = int(ratio * vit.embed_dim)
+    width = width_of(ratio, vit.embed_dim)
+    demand_share("dropout", dropout)
 
     def adapt(name: str, linear: nn.Linear) -> nn.Module:
         if name not in adapters:

@@ -1,5 +1,6 @@
 """Backbones: a timm name, or a file of weights, becomes an image ViT with a fingerprint."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,9 @@ def build(
     """Return timm's ViT `name` for frames of `size` px, without its classifier.
 
     Under `torch.device("meta")` this costs nothing. `options` are further arguments of timm.
+
+    Raises:
+        UserError: timm has no such ViT, or not of this size and with these options.
     """
     if name.split(".")[0] not in timm.list_models():
         close = nearest(name, timm.list_models("vit*"))
@@ -33,10 +37,26 @@ def build(
             f"backbone.name: {name} is in timm's {kind}.py{why if kind == 'eva' else ''}; "
             "the methods work on its VisionTransformer"
         )
-    vit = timm.create_model(
-        name, pretrained=pretrained, num_classes=0, img_size=size, **(options or {})
-    )
+    try:
+        vit = timm.create_model(
+            name, pretrained=pretrained, num_classes=0, img_size=size, **(options or {})
+        )
+    except (ArithmeticError, AssertionError, RuntimeError, TypeError, ValueError) as error:
+        if pretrained:  # `load` tells what is wrong with a download
+            raise
+        said = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(
+            f"backbone.options: timm makes no {name} of {size} px with {dict(options or {})} "
+            f"({said[:160]})"
+        ) from error
     assert type(vit) is VisionTransformer, type(vit)
+    patch = math.lcm(*vit.patch_embed.patch_size)  # height and width
+    if size % patch:  # timm would leave out the rest
+        low = size // patch * patch
+        right = f"{low} or {low + patch}" if low else patch
+        raise UserError(
+            f"clip.size is {size}, not of whole patches of {patch} pixels, such as {right}"
+        )
     return vit
 
 
@@ -64,12 +84,37 @@ def load(
                 if "offline" not in str(error).lower() and "connect" not in str(error).lower():
                     raise
             raise UserError(_how_to_get(name, error)) from error
-    path = Path(weights)
-    if not path.is_file():
-        raise UserError(f"backbone.weights: there is no file {path}; use 'timm', 'random', or one")
     vit = build(name, size=size, options=options)
-    _fill(vit, read_weights(path), path)
+    _fill(vit, read_weights(_file(weights)), Path(weights))
     return vit
+
+
+def demand_weights(vit: VisionTransformer, name: str, weights: str) -> None:
+    """Check that `weights` are those of `vit`, as far as can be told without reading them.
+
+    Args:
+        vit: timm's ViT `name`, on the meta device.
+        name: With the tag of its weights where it has several.
+        weights: "timm", "random", or a file.
+
+    Raises:
+        UserError: there is no such tag or file, the file holds no weights, or those of another ViT.
+    """
+    if weights == "timm":
+        own, _, tag = name.partition(".")
+        tags = [each.partition(".")[2] for each in timm.list_models(f"{own}.*", pretrained=True)]
+        if tag and tag not in tags:
+            raise UserError(
+                f"backbone.name: timm has no weights {tag!r} of {own}{nearest(tag, tags)}"
+            )
+    elif weights != "random":
+        _fill(vit, read_weights(_file(weights), meta=True), Path(weights))
+
+
+def _file(weights: str) -> Path:
+    if not (path := Path(weights)).is_file():
+        raise UserError(f"backbone.weights: there is no file {path}; use 'timm', 'random', or one")
+    return path
 
 
 def _how_to_get(name: str, error: Exception) -> str:

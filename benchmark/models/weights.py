@@ -13,8 +13,11 @@ from torch import Tensor
 from benchmark.errors import UserError
 
 
-def read_weights(path: Path) -> dict[str, Tensor]:
+def read_weights(path: Path, *, meta: bool = False) -> dict[str, Tensor]:
     """Return the tensors of a .safetensors file, a pickled state dict, or OpenAI's TorchScript.
+
+    With `meta` they are on the meta device: names and shapes, read from the file's header where it
+    has one.
 
     Nothing is unpickled but tensors. OpenAI published CLIP as TorchScript archives; of those the
     state dict is taken, on the CPU, and no code of theirs is run.
@@ -24,13 +27,16 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     """
     try:
         if path.suffix == ".safetensors":
-            return safetensors.torch.load_file(path)
+            return _header(path) if meta else safetensors.torch.load_file(path)
         if _is_torchscript(path):
             with warnings.catch_warnings():  # deprecated in torch 2.x; these files stay as they are
                 warnings.simplefilter("ignore")
                 archive = torch.jit.load(path, map_location="cpu")
-            return dict(archive.state_dict())
-        content = torch.load(path, map_location="cpu", weights_only=True)
+            state = dict(archive.state_dict())
+            return {name: each.to("meta") for name, each in state.items()} if meta else state
+        lazily = meta and zipfile.is_zipfile(path)
+        where = "meta" if meta else "cpu"
+        content = torch.load(path, map_location=where, weights_only=True, mmap=lazily)
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"{path}: no weights that can be read safely ({reason[:160]})") from error
@@ -42,6 +48,12 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     ):
         raise UserError(f"{path}: holds no state dict (a mapping of names to tensors)")
     return {name: value for name, value in content.items() if isinstance(value, Tensor)}
+
+
+def _header(path: Path) -> dict[str, Tensor]:
+    with safetensors.safe_open(path, "pt") as file:
+        shapes = {name: file.get_slice(name).get_shape() for name in file.keys()}
+    return {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
 
 
 def _is_torchscript(path: Path) -> bool:

@@ -1,8 +1,10 @@
 """What a recipe describes, built: its data, and its model."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from timm.models.vision_transformer import VisionTransformer
@@ -16,11 +18,13 @@ from benchmark.models.checkpoint import Checkpoint
 from benchmark.models.video_vit import VideoViT
 from benchmark.models.weights import fingerprint
 from benchmark.official import from_official
-from benchmark.recipes import compose
+from benchmark.recipes import compose, proportion
 from benchmark.recipes.schema import Backbone, Recipe
-from datamodules.datamodule import VideoDataModule, all_views, training_clips
 from datamodules.dataset_info import DatasetInfo, hold_out
 from datamodules.loading.clips import sampling
+
+if TYPE_CHECKING:
+    from datamodules.datamodule import VideoDataModule
 
 
 def dataset(recipe: Recipe) -> DatasetInfo:
@@ -37,10 +41,17 @@ def datamodule(recipe: Recipe, data: DatasetInfo | None = None) -> VideoDataModu
     """Return the clips of `recipe`, of its own dataset or of `data`, which is that.
 
     Raises:
-        UserError: the data is not there, or not what the recipe asks for.
+        UserError: the data is not there, or not what the recipe asks for, or out of all proportion.
     """
+    from datamodules.datamodule import (  # Lightning takes seconds to import; models need none
+        VideoDataModule,
+        all_views,
+        training_clips,
+    )
+
     clip, train, test = recipe.clip, recipe.train, recipe.test
     data = data or dataset(recipe)
+    proportion.ask(recipe, proportion.of_data(recipe, data))
     train_frames, test_frames = (
         sampling(name, frames=clip.frames, interval=clip.interval, seconds=clip.seconds)
         for name in (clip.sampling, test.sampling or clip.sampling)

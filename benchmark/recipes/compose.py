@@ -220,6 +220,8 @@ def _merge(layers: Sequence[Layer]) -> Recipe:
     values: dict[str, Any] = {}
     for source, layer in layers:
         validation.validate_keys(source, layer, KEYS, SECTIONS, FREE)
+        if source.startswith("recipes/methods/"):
+            validation.validate_method_file(source, layer)
         values = _over(values, layer)
     try:
         merged = OmegaConf.merge(OmegaConf.structured(Recipe), values)

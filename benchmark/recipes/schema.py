@@ -3,8 +3,11 @@
 Every value stands in a YAML file: MISSING is what none has set yet. What a type cannot say stands
 in the field's metadata, here and in `datamodules.transforms.settings`:
 
-    least, most     the range of a number, both included
-    length          how many numbers a list has
+    least, most     the range of a number, both included; no whole number is above LARGEST
+    above, below    the range of a number, these themselves excluded
+    length          how many numbers a list has; its range is that of each
+    rising          of such a list: no number is less than the one before
+    choices         all the words there are
     where           says where and how a run runs, not what it is; of a section: all of its keys
 """
 
@@ -16,6 +19,10 @@ from typing import Any, Literal, get_type_hints
 from omegaconf import MISSING
 
 from datamodules.transforms.settings import Augment
+
+LARGEST = (
+    2**31 - 1
+)  # of whole numbers of which nothing else is said: beyond is no count of anything
 
 
 def _set(**said: Any) -> Any:
@@ -30,8 +37,10 @@ class Backbone:
     name: str = MISSING  # of the timm model
     weights: str = MISSING  # "timm", "random", or a file: absolute or relative to recipes/backbones
     options: dict[str, Any] = field(default_factory=dict)  # more arguments of timm.create_model
-    mean: list[float] = field(default=MISSING, metadata={"length": 3})  # of pixels in 0..1
-    std: list[float] = field(default=MISSING, metadata={"length": 3})
+    mean: list[float] = field(  # of pixels in 0..1
+        default=MISSING, metadata={"length": 3, "least": 0, "most": 1}
+    )
+    std: list[float] = field(default=MISSING, metadata={"length": 3, "above": 0, "most": 1})
 
 
 @dataclass
@@ -41,8 +50,8 @@ class Clip:
     frames: int = _set(least=1)
     sampling: str = MISSING  # a function in datamodules/loading/clip_sampling.py
     interval: int = _set(least=1)  # frames of the video from one of the clip to the next
-    seconds: float | None = _set(least=0)  # length of a clip, for samplings that count in seconds
-    size: int = _set(least=1)  # pixels, both sides
+    seconds: float | None = _set(above=0)  # length of a clip, for samplings that count in seconds
+    size: int = _set(least=1)  # pixels, both sides; a multiple of the backbone's patch
     interpolation: Literal["bilinear", "bicubic"] = MISSING  # of every resize
 
 
@@ -52,9 +61,9 @@ class Train:
 
     epochs: int = _set(least=1)
     batch: int = _set(least=1)  # clips per step, over all devices
-    holdout: float = _set(least=0, most=1)  # share of train held out for tuning; 0: a final run
-    label_smoothing: float = _set(least=0, most=1)
-    head_dropout: float = _set(least=0, most=1)
+    holdout: float = _set(least=0, below=1)  # share of train held out for tuning; 0: a final run
+    label_smoothing: float = _set(least=0, below=1)
+    head_dropout: float = _set(least=0, below=1)
     augment: Augment = MISSING
 
 
@@ -66,7 +75,7 @@ class Test:
     clips: int = _set(least=1)  # per video
     crops: Literal[1, 3] = MISSING  # per clip
     sampling: str | None = MISSING  # null: as clip.sampling
-    short_side: int | None = _set(least=1)  # pixels before the crop; null: clip.size
+    short_side: int | None = _set(least=1)  # pixels before the crop, from clip.size on; null: that
     broken: Literal["stop", "wrong"] = MISSING  # a video that cannot be decoded
 
 
@@ -74,25 +83,32 @@ class Test:
 class Optim:
     """AdamW with a linear warm-up into a cosine decay."""
 
-    lr: float = _set(least=0)
-    head_lr: float | None = MISSING  # null: lr
+    lr: float = _set(above=0)
+    head_lr: float | None = _set(above=0)  # null: lr
     weight_decay: float = _set(least=0)
     no_decay: list[str] = MISSING  # "vectors" (of one dimension), or parts of parameters' names
-    betas: list[float] = field(default=MISSING, metadata={"length": 2})
-    warmup: float = _set(least=0)  # epochs
+    betas: list[float] = field(default=MISSING, metadata={"length": 2, "least": 0, "below": 1})
+    warmup: float = _set(least=0)  # epochs, at most all of them
     warmup_start: float = _set(least=0, most=1)  # share of the rate that the warm-up starts at
     schedule: Literal["step", "epoch"] = MISSING  # how often the cosine falls; a warm-up: per step
+
+
+STRATEGIES = (  # those of Lightning's for which every rank starts as a process of its own
+    *("auto", "ddp", "ddp_find_unused_parameters_false", "ddp_find_unused_parameters_true"),
+    "fsdp",  # `benchmark.training.fsdp`
+)
+PRECISIONS = ("32-true", "16-mixed", "bf16-mixed")  # clips are made in 32 bits
 
 
 @dataclass
 class Trainer:
     """Where and how precisely Lightning's Trainer computes."""
 
-    accelerator: str = _set(where=True)
-    devices: int = _set(where=True)
+    accelerator: str = _set(choices=("auto", "cpu", "gpu", "cuda", "mps"), where=True)
+    devices: int = _set(least=-1, where=True)  # per node; -1: all there are
     num_nodes: int = _set(least=1, where=True)
-    strategy: str = _set(where=True)
-    precision: str = MISSING
+    strategy: str = _set(choices=STRATEGIES, where=True)
+    precision: str = _set(choices=PRECISIONS)
 
 
 @dataclass
@@ -111,7 +127,7 @@ class Slurm:
     account: str | None = MISSING
     qos: str | None = MISSING
     constraint: str | None = MISSING
-    hours: float = _set(least=0)  # a run that needs longer saves, and is queued again
+    hours: float = _set(above=0)  # a run that needs longer saves, and is queued again
     cpus: int | None = _set(least=1)  # per device; null: as many as `workers`, and one
     memory: int | None = _set(least=1)  # GiB per node
     at_once: int = _set(least=1)  # runs of a sweep
@@ -142,8 +158,9 @@ class Recipe:
     wandb: Wandb = field(default_factory=Wandb, metadata={"where": True})
     decoder: Literal["pyav", "torchcodec"] = MISSING
     cache: bool = _set(where=True)  # keep decoded videos on disk, for all runs; for small datasets
-    workers: int = _set(least=0, where=True)  # processes that load data, per device
+    workers: int = _set(least=0, most=1024, where=True)  # processes that load data, per device
     max_batch_per_device: int | None = _set(least=1, where=True)  # more clips are accumulated
+    huge: bool = _set(where=True)  # whether what is out of all proportion is done all the same
     seed: int = _set(least=0, most=2**32 - 1)
     complete: bool = False  # of a protocol: only runs that have a file of their own
     name: str = ""  # set by `load`

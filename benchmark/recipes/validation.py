@@ -1,16 +1,20 @@
 """Check what stands in recipes, and tell in which file a mistake is."""
 
-from collections.abc import Collection, Mapping, Sequence
+import math
+import operator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from benchmark import lookup
 from benchmark.errors import UserError, nearest
-from benchmark.recipes.schema import METADATA
+from benchmark.recipes.schema import LARGEST, METADATA
 
 Layer = tuple[str, dict[str, Any]]  # where it stands, and what it sets
 
 ABSENT = "???"  # OmegaConf's word for a value that is not there
 COUNTS = {2: "two", 3: "three"}
+BOUNDS = {"least": operator.ge, "above": operator.gt, "most": operator.le, "below": operator.lt}
+PYTORCHVIDEO = 14  # operations its RandAugment has; each is drawn once at most
 
 
 def value_at(values: Mapping[str, Any], key: str) -> Any:
@@ -89,13 +93,41 @@ def validate_options(
             raise UserError(f"{source_of(key, layers)}: unknown key {key!r}{tail}")
         if not lookup.accepts(known[option], value):
             raise UserError(f"{source_of(key, layers)}: {key} is {value!r}, not {known[option]}")
+        validate_numbers(key, value, layers)
+
+
+def validate_numbers(key: str, value: Any, layers: Sequence[Layer]) -> None:
+    """Check the numbers in the value of a key that is not ours to know.
+
+    Raises:
+        UserError: one is not finite, or beyond all counting.
+    """
+    for fine, what in (
+        (_finite(value), "a finite number"),
+        (_countable(value), f"between {-LARGEST} and {LARGEST}"),
+    ):
+        if not fine:
+            raise UserError(f"{source_of(key, layers)}: {key} is {value!r}, not {what}")
+
+
+def validate_method_file(source: str, layer: Mapping[str, Any]) -> None:
+    """Check that a method's recipe sets what belongs to a method: all else is the protocol's.
+
+    Raises:
+        UserError: it sets another section's key, or the seed.
+    """
+    if others := sorted(layer.keys() - {"method"}):
+        raise UserError(
+            f"{source}: sets {others[0]!r}, and a method's file sets only keys of 'method'; how it "
+            "is trained stands in recipes/protocols/PROTOCOL/METHOD.yaml"
+        )
 
 
 def validate_values(values: Mapping[str, Any], layers: Sequence[Layer]) -> None:
     """Check what a type cannot say.
 
     Raises:
-        UserError: a value is out of its range.
+        UserError: a value is out of its range, or does not go with another.
     """
 
     def demand(key: str, fine: bool, what: str) -> None:
@@ -106,20 +138,87 @@ def validate_values(values: Mapping[str, Any], layers: Sequence[Layer]) -> None:
 
     for key, said in METADATA.items():
         value = value_at(values, key)
-        if value is None:
+        if value is None or isinstance(value, Mapping):
             continue
-        match said:
-            case {"least": least, "most": most}:
-                demand(key, least <= value <= most, f"between {least} and {most}")
-            case {"least": least}:
-                demand(key, value >= least, f"at least {least}")
-            case {"length": length}:
-                demand(key, len(value) == length, f"{COUNTS[length]} numbers")
+        if "choices" in said and value not in said["choices"]:
+            hint = nearest(value, said["choices"])
+            raise UserError(f"{source_of(key, layers)}: {key} is {value!r}{hint}")
+        demand(key, _finite(value), "a finite number")
+        demand(key, _in_range(value, said), range_of(said))
+        if not {"most", "below"} & said.keys():
+            demand(key, _countable(value), f"at most {LARGEST}")
+    for option, value in values["backbone"]["options"].items():
+        validate_numbers(f"backbone.options.{option}", value, layers)
     known = lookup.functions("datamodules.loading.clip_sampling")
     for key in ("clip.sampling", "test.sampling"):
         name = value_at(values, key)
         if name is not None and name not in known:
             raise UserError(f"{source_of(key, layers)}: no {key} {name!r}{nearest(name, known)}")
-    demand(
-        "train.holdout", value_at(values, "train.holdout") < 1, "less than 1: none is left to train"
+    for key, fine, what in _agreements(values):
+        demand(key, fine, what)
+
+
+def _agreements(values: Mapping[str, Any]) -> Iterator[tuple[str, bool, str]]:
+    """Yield keys that others bound: the key, whether it is within them, and what would be right."""
+    clip, train, test, optim = (values[each] for each in ("clip", "train", "test", "optim"))
+    size = clip["size"]
+    side = test["short_side"]
+    yield "test.short_side", side is None or side >= size, f"at least {size}, which is clip.size"
+    epochs = train["epochs"]
+    yield "optim.warmup", optim["warmup"] <= epochs, f"at most {epochs}, which is train.epochs"
+    yield "trainer.devices", values["trainer"]["devices"] != 0, "at least 1, or -1: all there are"
+    rand = train["augment"]["randaugment"]
+    few = rand["library"] == "timm" or rand["operations"] <= PYTORCHVIDEO
+    most = f"at most {PYTORCHVIDEO}, which pytorchvideo has"
+    yield "train.augment.randaugment.operations", few, most
+
+
+def range_of(said: Mapping[str, Any]) -> str:
+    """Return in words what a key takes, from what is said of it: "at least 1"."""
+    match said:
+        case {"choices": choices}:
+            words = f"{', '.join(choices[:-1])} or {choices[-1]}"
+        case {"least": low, "most": high}:
+            words = f"between {low} and {high}"
+        case _:
+            named = {"least": "at least", "above": "above", "most": "at most", "below": "below"}
+            words = " and ".join(f"{named[each]} {said[each]}" for each in named if each in said)
+    if "length" not in said:
+        return words
+    rising = ", the first not above the second" if said.get("rising") else ""
+    return f"{COUNTS[said['length']]} numbers{', each ' if words else ''}{words}{rising}"
+
+
+def _in_range(value: Any, said: Mapping[str, Any]) -> bool:
+    numbers = value if "length" in said else [value]
+    if "length" in said and len(numbers) != said["length"]:
+        return False
+    if said.get("rising") and numbers != sorted(numbers):
+        return False
+    return all(
+        holds(each, said[bound])
+        for bound, holds in BOUNDS.items()
+        if bound in said
+        for each in numbers
     )
+
+
+def _finite(value: Any) -> bool:
+    """Return whether all numbers in a value are finite."""
+    return all(math.isfinite(each) for each in _plain(value) if isinstance(each, float))
+
+
+def _countable(value: Any) -> bool:
+    """Return whether all whole numbers in a value are of things that can be counted."""
+    return all(abs(each) <= LARGEST for each in _plain(value) if isinstance(each, int))
+
+
+def _plain(value: Any) -> Iterator[Any]:
+    """Yield the values in lists and mappings, however deep."""
+    if isinstance(value, Mapping):
+        value = [*value.values()]
+    if isinstance(value, list):
+        for each in value:
+            yield from _plain(each)
+    else:
+        yield value

@@ -70,6 +70,9 @@ def _read(name: str) -> dict[str, Any]:
     for key, choices in found["grid"].items():
         if not isinstance(choices, list):
             raise UserError(f"{file}: grid.{key} is {choices!r}, not a list")
+    axes = {axis: found[axis] for axis in AXES} | {f"grid.{k}": v for k, v in found["grid"].items()}
+    if empty := [axis for axis, choices in axes.items() if not choices]:
+        raise UserError(f"{file}: {empty[0]} is an empty list: there would be nothing to run")
     return found
 
 

@@ -4,17 +4,19 @@ import json
 import shutil
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from importlib import import_module
 
 from benchmark import lookup
 from benchmark.errors import UserError
 from benchmark.leaderboard import board, pages
-from benchmark.recipes import compose
+from benchmark.recipes import compose, proportion
 from benchmark.recipes.name import SCRATCH, RunName
 from benchmark.results import record
 from benchmark.results.record import Record
 from benchmark.runs.folder import LOG, clear
 from benchmark.sweeps import status
+from benchmark.sweeps.devices import cores, devices_of, gpus
 from benchmark.sweeps.jobs import Failure, Job
 from benchmark.sweeps.launchers import local
 from benchmark.sweeps.plan import plan
@@ -47,7 +49,8 @@ def sweep(
         dry_run: Only say what would be run.
 
     Raises:
-        UserError: the sweep, a recipe or its data is wrong, or the place cannot run it.
+        UserError: the sweep, a recipe or its data is wrong, or the place cannot run it; nothing has
+            been started then.
     """
     jobs = plan(name, overrides)
     statuses = status.statuses(jobs)
@@ -57,6 +60,7 @@ def sweep(
         print("\n".join(job.name for job in todo) or f"nothing to do: {name} is complete")
         print("\n".join(notes), end="\n" if notes else "", file=sys.stderr)
         return 0
+    demand_runnable(todo, here=on == "local")
     if todo:
         print(f"{name}: {len(todo)} of {len(jobs)} runs to do")
     elif not left_out:
@@ -87,8 +91,9 @@ def run_one(job: Job, *, again: bool = False) -> Failure | None:
         again: Start afresh, whatever an earlier start left.
 
     Raises:
-        UserError: its data is not there, or another process is at it.
+        UserError: it cannot run, its data is not there, or another process is at it.
     """
+    demand_runnable([job])
     prepare([job])
     if again:
         clear(job.folder)
@@ -128,25 +133,67 @@ def _set_aside(job: Job) -> None:
             shutil.move(each, job.folder / f"old.{each.name}")
 
 
+def demand_runnable(jobs: Sequence[Job], *, here: bool = True) -> None:
+    """Check all of `jobs` before the first of them starts.
+
+    Args:
+        jobs: What is to be run.
+        here: Whether on this machine.
+
+    Raises:
+        UserError: one cannot be built, asks for more than this machine has, or is out of all
+            proportion.
+    """
+    if not jobs:
+        return
+    if here:
+        cpus, cards = cores(), len(gpus())
+        for job in jobs:
+            devices_of(job, cpus, cards)
+    different = _distinct(jobs, "seed")
+    for job in different:
+        proportion.ask(job.recipe, proportion.of_recipe(job.recipe, here=here))
+    from benchmark.recipes import buildable  # imports torch: what can be told without it is told
+
+    for job in different:
+        try:
+            buildable.demand_runnable(job.recipe, here=here)
+        except UserError as error:
+            if len(jobs) == 1 or job.name in str(error):
+                raise
+            raise UserError(f"{job.name}: {error}") from None
+
+
 def prepare(jobs: Sequence[Job]) -> None:
     """Make every data set of `jobs` ready, so that runs that start together needn't.
 
     What is odd about one is told.
 
     Raises:
-        UserError: one is not there, or training on it cannot make sense.
+        UserError: one is not there, training on it cannot make sense, or a run is out of all
+            proportion to it.
     """
     listed = dict[str, DatasetInfo]()
     doubts = dict[str, None]()  # each once, in order
-    for recipe in (job.recipe for job in jobs):
+    for recipe in (job.recipe for job in _distinct(jobs, "seed", "backbone", "method", "optim")):
         options = json.dumps(recipe.data, sort_keys=True)
         if options not in listed:
             listed[options] = lookup.call(compose.PACKAGES["data"], recipe.data)
         data = hold_out(listed[options], recipe.train.holdout, recipe.seed)
         sanity.demand_trainable(data, recipe.train.batch)
+        proportion.ask(recipe, proportion.of_data(recipe, data))
         doubts |= dict.fromkeys(sanity.doubts(data))
     for each in doubts:
         print(f"warning: {each}", file=sys.stderr)
+
+
+def _distinct(jobs: Sequence[Job], *but: str) -> list[Job]:
+    """Return of `jobs` those whose recipes differ, in other sections than `but` and the name."""
+    found = dict[str, Job]()
+    for job in jobs:
+        kept = {key: each for key, each in asdict(job.recipe).items() if key not in (*but, "name")}
+        found.setdefault(json.dumps(kept, sort_keys=True), job)
+    return list(found.values())
 
 
 def _record(job: Job) -> Record | None:

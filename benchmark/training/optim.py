@@ -8,9 +8,7 @@ from torch import nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
-from benchmark.errors import UserError, nearest
-
-VECTORS = "vectors"
+from benchmark.models.decay import VECTORS, demand_named, spared
 
 
 def adamw(
@@ -30,33 +28,23 @@ def adamw(
         head_lr: that of the head; None: `lr` too.
         weight_decay: of what decays.
         betas: Adam's two.
-        no_decay: what does not decay: "vectors" are all parameters of one dimension (biases,
-            norms), anything else is a part of the names of those it means, such as ".bias".
+        no_decay: what does not decay (`benchmark.models.decay`).
 
     Raises:
         UserError: an entry of `no_decay` is in no parameter's name.
     """
-    names = [name for name, _ in model.named_parameters()]
-    for part in no_decay:
-        if part != VECTORS and not any(part in name for name in names):
-            last = {piece for name in names for piece in name.split(".") if not piece.isdigit()}
-            hint = nearest(part, {*last, VECTORS})
-            raise UserError(f"optim.no_decay: {part!r} is in no parameter's name{hint}")
+    demand_named(model, no_decay)
     head = {id(p) for p in getattr(model, "head", nn.Module()).parameters()}
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, p in model.named_parameters():
         if p.requires_grad:
             rate = lr if head_lr is None or id(p) not in head else head_lr
-            decay = 0.0 if _spared(name, p, no_decay) else weight_decay
+            decay = 0.0 if spared(name, p, no_decay) else weight_decay
             groups.setdefault((rate, decay), []).append(p)
     listed = [
         {"params": ps, "lr": rate, "weight_decay": decay} for (rate, decay), ps in groups.items()
     ]
     return AdamW(listed, lr=lr, betas=(betas[0], betas[1]))
-
-
-def _spared(name: str, parameter: nn.Parameter, no_decay: Sequence[str]) -> bool:
-    return any(parameter.ndim <= 1 if part == VECTORS else part in name for part in no_decay)
 
 
 def warmup_cosine(

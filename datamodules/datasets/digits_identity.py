@@ -13,6 +13,8 @@ from datamodules.datasets._digits import (
     randomness,
 )
 
+SECONDS_PER_PIXEL = 6e-7  # that writing a video takes, about, on one core
+
 
 def digits_identity(
     *,

@@ -14,6 +14,8 @@ from datamodules.datasets._digits import (
 )
 from datamodules.errors import UserError
 
+SECONDS_PER_PIXEL = 6e-7  # that writing a video takes, about, on one core
+
 
 def digits_motion(
     *,

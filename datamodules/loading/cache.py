@@ -29,6 +29,11 @@ TRIED = 16  # videos that the size is estimated from
 ARRAYS = ("places", "times", "durations")
 
 
+def place_of(split: Split, name: str, decoder: str) -> Path:
+    """Return the folder of the cache of a split, which is there once it is whole."""
+    return files.RUNS / "cache" / f"{name}-{_key(split, decoder)}"
+
+
 def cached(split: Split, name: str, open_video: Open, decoder: str) -> "Cache":
     """Return what opens the videos of a split from a cache; decode them first if there is none.
 
@@ -43,7 +48,7 @@ def cached(split: Split, name: str, open_video: Open, decoder: str) -> "Cache":
     Raises:
         UserError: The cache would take too much of what is free on the disk, or cannot be written.
     """
-    place = files.RUNS / "cache" / f"{name}-{_key(split, decoder)}"
+    place = place_of(split, name, decoder)
     build_once(
         place,
         lambda folder: _decode_all(split, name, open_video, folder),
@@ -129,15 +134,20 @@ def _key(split: Split, decoder: str) -> str:
     return digest.hexdigest()[:12]
 
 
-def _refuse_if_large(split: Split, name: str, open_video: Open, folder: Path) -> None:
-    """Raise a UserError if the cache would take more than its share of the disk."""
+def estimated_bytes(split: Split, open_video: Open) -> float:
+    """Return about how many bytes the cache of a split takes, by a few of its videos."""
     sizes = []
     for index in np.linspace(0, len(split) - 1, min(TRIED, len(split))).astype(int).tolist():
         try:
             sizes.append(read_video(split.path(index), partial(open_video, index), _bytes))
         except DecodeError:
             continue
-    needed = float(np.mean(sizes)) * len(split) if sizes else 0.0
+    return float(np.mean(sizes)) * len(split) if sizes else 0.0
+
+
+def _refuse_if_large(split: Split, name: str, open_video: Open, folder: Path) -> None:
+    """Raise a UserError if the cache would take more than its share of the disk."""
+    needed = estimated_bytes(split, open_video)
     free = shutil.disk_usage(folder.parent).free
     if needed > SHARE * free:
         raise UserError(

@@ -23,6 +23,8 @@ from datamodules.preparation.resumable import Row, for_each_file
 SHORT_SIDE = 256  # pixels
 GROUP = 16  # frames from one key frame to the next
 QUALITY = 20  # x264's crf: 18 can hardly be told from the source, 23 is its default
+# What may be asked for, both ends included; crf 0 is lossless, which few players decode
+RANGES = {"short_side": (16, 8192), "group": (1, 1000), "quality": (1, 51)}
 PATIENCE = 3600.0  # seconds for one file
 LOG = ".prepared.jsonl"
 LISTS = {".csv", ".json", ".tsv", ".txt", ".yaml", ".yml"}

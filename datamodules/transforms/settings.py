@@ -12,9 +12,11 @@ from typing import Literal
 class RandAugment:
     """RandAugment, the same operations on all frames of a clip."""
 
-    operations: int = field(metadata={"least": 0})  # per clip; 0: none
-    magnitude: float = field(metadata={"least": 0})  # to 10
-    std: float = field(metadata={"least": 0})  # of the magnitude, drawn anew per operation
+    operations: int = field(metadata={"least": 0, "most": 15})  # per clip; 0: none
+    magnitude: float = field(metadata={"least": 0, "most": 10})
+    std: float = field(
+        metadata={"least": 0, "most": 10}
+    )  # of the magnitude, drawn anew per operation
     probability: float = field(metadata={"least": 0, "most": 1})  # of each operation
     when: Literal["before", "after"]  # the crop and the flip
     library: Literal["pytorchvideo", "timm"]  # whose operations
@@ -37,13 +39,21 @@ class Augment:
     where both are above 0 each pair draws which.
     """
 
-    short_side: list[int] | None = field(metadata={"length": 2})  # least, most pixels; None: as is
+    short_side: list[int] | None = field(  # least, most pixels; None: as is
+        metadata={"length": 2, "least": 1, "rising": True}
+    )
     randaugment: RandAugment
     crop: Literal["resized", "plain"]
-    scale: list[float] = field(metadata={"length": 2})  # least, most share of the area cropped
-    ratio: list[float] = field(metadata={"length": 2})  # least, most width over height of a crop
+    scale: list[float] = field(  # least, most share of the area cropped
+        metadata={"length": 2, "above": 0, "most": 1, "rising": True}
+    )
+    ratio: list[float] = field(  # least, most width over height of a crop
+        metadata={"length": 2, "above": 0, "rising": True}
+    )
     flip: float = field(metadata={"least": 0, "most": 1})  # probability, if the dataset allows it
-    lighting: float = field(metadata={"least": 0})  # std of AlexNet's shift of colours; 0: none
+    lighting: float = field(
+        metadata={"least": 0, "most": 1}
+    )  # std of AlexNet's shift of colours; 0: none
     erasing: Erasing
     mixup: float = field(metadata={"least": 0})
     cutmix: float = field(metadata={"least": 0})

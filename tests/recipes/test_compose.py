@@ -95,15 +95,15 @@ LAYERS = [
 def test_of_two_files_the_later_one_wins(kitchen, last):
     for file in LAYERS[5:]:
         write(kitchen, file, "{}")
-    for number, file in enumerate(LAYERS):  # epochs must be set by the layers up to `last` only
-        kept = {key: value for key, value in compose.read(file).items() if key != "train"}
-        train = dict(compose.read(file).get("train", {}))
-        train.pop("epochs", None)
+    for number, file in enumerate(LAYERS):  # the width must be set by the layers up to `last` only
+        kept = {key: value for key, value in compose.read(file).items() if key != "method"}
+        method = dict(compose.read(file).get("method", {}))
+        method.pop("width", None)
         if number <= last:
-            train["epochs"] = 100 + number
-        write(kitchen, file, compose.OmegaConf.to_yaml({**kept, "train": train}))
-    assert load(RUN).train.epochs == 100 + last
-    assert load(RUN, ["train.epochs=7"]).train.epochs == 7
+            method["width"] = 100 + number
+        write(kitchen, file, compose.OmegaConf.to_yaml({**kept, "method": method}))
+    assert load(RUN).method["width"] == 100 + last
+    assert load(RUN, ["method.width=7"]).method["width"] == 7
 
 
 def test_a_complete_protocol_accepts_only_runs_with_a_file_of_their_own(kitchen):
@@ -156,8 +156,8 @@ def test_a_wrong_name_is_told_with_the_right_one(name, wrong, right):
         ("optim.betas=[0.9]", "optim.betas is [0.9]", "two numbers"),
         ("clip.sampling=unifrm", "no clip.sampling 'unifrm'", "did you mean 'uniform'"),
         ("test.crops=2", "test.crops is 2", "1 or 3"),
-        ("train.holdout=1", "train.holdout is 1.0", "less than 1"),
-        ("train.label_smoothing=2", "train.label_smoothing is 2.0", "between 0 and 1"),
+        ("train.holdout=1", "train.holdout is 1.0", "below 1"),
+        ("train.label_smoothing=2", "train.label_smoothing is 2.0", "below 1"),
         ("method.width=wide", "method.width is 'wide'", "int"),
         ("method.sites=attn", "method.sites is 'attn'", "Sequence[str]"),
         ("method.name=st_adaptr", "'st_adaptr'", "'st_adapter'"),
@@ -183,11 +183,13 @@ def test_the_file_of_a_wrong_key_is_named(kitchen):
     )
     write(kitchen, "methods/st_adapter", "method: {name: st_adapter, widht: 1}")
     assert problem(RUN).startswith("recipes/methods/st_adapter.yaml: unknown key 'method.widht'")
-    write(kitchen, "methods/st_adapter", "method: {name: st_adapter}\ntest: {clips: many}")
-    assert problem(RUN).startswith("recipes/methods/st_adapter.yaml: test.clips is 'many'")
+    fine = (kitchen / "protocols/quick/st_adapter.yaml").read_text()
+    write(kitchen, "protocols/quick/st_adapter", "test: {clips: many}")
+    assert problem(RUN).startswith("recipes/protocols/quick/st_adapter.yaml: test.clips is 'many'")
+    write(kitchen, "protocols/quick/st_adapter", fine)
     write(kitchen, "methods/st_adapter", "methd: {name: st_adapter}")
     assert "unknown key 'methd'; did you mean 'method'?" in problem(RUN)
-    write(kitchen, "methods/st_adapter", "optim: {weight_decay: 0}")
+    write(kitchen, "methods/st_adapter", "{}")
     assert problem(RUN).startswith("method.name is set by none")
 
 
@@ -256,7 +258,7 @@ def test_options_in_the_name_are_an_official_run():
         ["optim.lr=0.1", "optim.betas=[0.8, 0.9]"],
         ["optim.head_lr=null", "method.sites=[attn,mlp]"],
         ["optim.head_lr=1e-12", "method.layers=2"],
-        ["trainer.precision=16-true", "backbone.weights=/a b/c,d=é.pt"],
+        ["trainer.precision=16-mixed", "backbone.weights=/a b/c,d=é.pt"],
         ["backbone.weights=1:30", "optim.no_decay=['a, b]', \"it's\", 'yes', '1', \"null\"]"],
         ["backbone.weights='null'", "train.augment.lighting=0.1"],
     ],
@@ -413,6 +415,5 @@ def test_what_says_where_a_run_runs_is_what_recipes_readme_lists():
 
 def test_what_is_said_of_a_key_is_known():
     assert {said for each in METADATA.values() for said in each} == {
-        *("least", "most", "length", "where")
+        *("least", "above", "most", "below", "length", "rising", "choices", "where")
     }
-    assert not [key for key, said in METADATA.items() if "most" in said and "least" not in said]

@@ -14,7 +14,7 @@ from places import FIXTURES, set_places
 from benchmark import lookup
 from benchmark.errors import UserError
 from benchmark.leaderboard import board, pictures
-from benchmark.recipes import compose
+from benchmark.recipes import compose, proportion
 from benchmark.results import record
 from benchmark.runs import process, progress
 from benchmark.sweeps import sweep
@@ -289,6 +289,7 @@ def test_every_data_set_is_made_ready_once(grid, monkeypatch):
         return lambda **options: made.append((name, options)) or info
 
     monkeypatch.setattr(lookup, "find", find)
+    monkeypatch.setattr(proportion, "of_data", lambda *given: [])
     grid(data=["digits_motion", "digits_identity"])
     PREPARE(plan("mine", ["data.root=/x"]))
     assert sorted(name for name, _ in made) == ["digits_identity", "digits_motion"]

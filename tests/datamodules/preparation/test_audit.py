@@ -171,7 +171,7 @@ def test_the_command_tells_what_is_broken_by_its_exit_code(data, tmp_path, capsy
         (["file_lst"], "no data 'file_lst' in recipes/data; did you mean 'file_list'?"),
         (["file_list", "data.rot=x"], "unknown key 'data.rot'; did you mean 'data.root'?"),
         (["file_list", "worker=2"], "unknown key 'worker'; did you mean 'workers'?"),
-        (["file_list", "workers=0"], "workers is '0', not a number above 0"),
+        (["file_list", "workers=0"], "workers is '0', not a number between 1 and 1024"),
         (["workers=2"], "name the data, one of recipes/data: "),
     ],
 )
