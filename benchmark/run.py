@@ -7,14 +7,13 @@ import errno
 import logging
 import os
 import sys
-import tempfile
 import traceback
 import warnings
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import torch
 
+from benchmark import terminal
 from benchmark.errors import UserError
 from benchmark.recipes.compose import load
 from benchmark.results import record
@@ -25,6 +24,7 @@ from benchmark.training.checkpointing import Preempted
 from benchmark.training.train import train
 from datamodules import files
 from datamodules.decoding.video import DecodeError, ReadError
+from datamodules.files import demand_writable
 
 NOISE = (  # what Lightning says in vain here
     "The `srun` command is available",  # a run outside of Slurm is meant to be
@@ -78,19 +78,20 @@ def _is_dead_worker(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and dead
 
 
-def _demand_writable(folder: Path) -> None:
-    """Raise a UserError if nothing can be written to `folder`: now, not after days of training."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise UserError(f"{folder}: no record could be written here: {error.strerror}") from None
-
-
 def main(argv: Sequence[str]) -> int:
     """Run one recipe in this process; its last progress line says in one line how it ended."""
-    recipe = load(argv[0], argv[1:])
+    with terminal.forgiving() as stdout:
+        return terminal.exit_code(_run(argv), stdout)
+
+
+def _run(argv: Sequence[str]) -> int:
+    try:
+        if not argv:
+            raise UserError("name the run: python -m benchmark.run NAME [key=value ...]")
+        recipe = load(argv[0], argv[1:])
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     folder = files.RUNS / recipe.name
     if recipe.trainer.accelerator == "cpu":
         torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
@@ -106,7 +107,7 @@ def main(argv: Sequence[str]) -> int:
                 print(error, file=sys.stderr)
                 return 2
         try:
-            _demand_writable(record.path(recipe.name).parent)
+            demand_writable(record.path(recipe.name))  # not after days of training
             train(recipe)
         except (Exception, KeyboardInterrupt) as error:
             code, line = _ended(error, folder, first)

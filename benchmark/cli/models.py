@@ -6,6 +6,7 @@ from pathlib import Path
 from benchmark.cli.runs import a_run
 from benchmark.cli.verb import Verb
 from benchmark.errors import UserError
+from datamodules.files import demand_writable
 
 
 def profile_arguments(parser: ArgumentParser) -> None:
@@ -51,9 +52,10 @@ def convert(args: Namespace) -> None:
     from benchmark.recipes.build import from_official_file  # imports torch
 
     recipe = compose.load(args.name, args.overrides)
+    output = args.output or args.file.with_suffix(".converted.safetensors")
+    demand_writable(output)
     base = read_weights(args.base) if args.base else None
     model = from_official_file(read_weights(args.file), recipe, base=base)
-    output = args.output or args.file.with_suffix(".converted.safetensors")
     checkpoint.write(output, model, asdict(recipe))
     print(f"{output}: {sum(p.numel() for p in checkpoint.trained(model).values()):,} parameters")
 
@@ -78,11 +80,16 @@ def test(args: Namespace) -> None:
     from benchmark.recipes import compose
     from benchmark.training.train import test  # imports torch
 
+    words = [*([args.name] if args.name else []), *args.overrides]
+    overrides = [each for each in words if "/" not in each.partition("=")[0]]
+    names = [each for each in words if each not in overrides]  # `aim,width=8/seed0` is one
+    if len(names) > 1:
+        raise UserError(f"test as one run: {names[0]!r} or {names[1]!r}")
     saved = checkpoint.read(args.checkpoint)
-    if args.name is None:
-        recipe = compose.restored(saved.recipe, args.overrides)
+    if names:
+        recipe = compose.load(names[0], overrides)
     else:
-        recipe = compose.load(args.name, args.overrides)
+        recipe = compose.restored(saved.recipe, overrides)
     for name, value in test(saved, recipe).items():
         print(f"{name:20} {value:.6g}")
 
@@ -102,6 +109,7 @@ def merge(args: Namespace) -> None:
     from benchmark.recipes import compose
     from benchmark.recipes.build import model_of  # imports torch
 
+    demand_writable(args.output)
     saved = checkpoint.read(args.checkpoint)
     recipe = compose.restored(saved.recipe, args.overrides)
     model = model_of(saved, recipe, len(saved.parameters["head.bias"]))
@@ -126,7 +134,9 @@ def pretrain(args: Namespace) -> None:
     from benchmark.training.pretrain import pretrain  # imports torch
     from datamodules.files import RUNS
 
-    pretrain(args.output or RUNS / "vit_digits.safetensors")
+    output = args.output or RUNS / "vit_digits.safetensors"
+    demand_writable(output)
+    pretrain(output)
 
 
 VERBS = {

@@ -11,7 +11,7 @@ from benchmark.leaderboard.tables import Row, order_blind_ceiling, tables
 from benchmark.recipes.compose import changes
 from benchmark.results import record
 from benchmark.results.record import Record
-from datamodules.files import atomic_write
+from datamodules.files import atomic_write, demand_writable
 
 PAGE = "README.md"
 PICTURE = "accuracy.svg"
@@ -78,17 +78,22 @@ def refresh() -> None:
 
 
 def _write(board: dict[str, str]) -> None:
-    """Write what differs, and remove a picture that nothing is left of."""
+    """Write what differs, and remove a picture that nothing is left of.
+
+    Raises:
+        UserError: RESULTS is no folder, or nobody can write there.
+    """
     for name, text in board.items():  # only now: a board that cannot be drawn stays as it was
         if not _holds(record.RESULTS / name, text):
+            demand_writable(record.RESULTS / name)
             with atomic_write(record.RESULTS / name) as file:
-                file.write(text.encode())
-    if PICTURE not in board:
+                file.write(text.encode(errors="replace"))
+    if PICTURE not in board and (record.RESULTS / PICTURE).is_file():
         (record.RESULTS / PICTURE).unlink(missing_ok=True)
 
 
 def _holds(file: Path, text: str) -> bool:
-    return file.exists() and file.read_bytes() == text.encode()
+    return file.is_file() and file.read_bytes() == text.encode(errors="replace")
 
 
 def _tested(records: Iterable[Record]) -> list[Record]:

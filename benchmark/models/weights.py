@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from benchmark.errors import UserError
+from benchmark.models.reading import reading
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -22,7 +23,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     Raises:
         UserError: the file is none of these.
     """
-    try:
+    with reading(path):
         if path.suffix == ".safetensors":
             return safetensors.torch.load_file(path)
         if _is_torchscript(path):
@@ -31,9 +32,6 @@ def read_weights(path: Path) -> dict[str, Tensor]:
                 archive = torch.jit.load(path, map_location="cpu")
             return dict(archive.state_dict())
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{path}: no weights that can be read safely ({reason[:160]})") from error
     for key in ("state_dict", "model", "model_state", "module"):
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]

@@ -66,7 +66,9 @@ def read(file: Path) -> Record:
         found = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"no record {file}") from None
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise UserError(f"{file}: not a record: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{file}: not a record: {error}") from None
     version = found.pop("version", 0) if isinstance(found, dict) else 0  # the first had none
     if type(version) is not int or version < 0:

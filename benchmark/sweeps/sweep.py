@@ -131,8 +131,11 @@ def prepare(jobs: Sequence[Job]) -> None:
     """Make every data set of `jobs` ready, so that runs that start together needn't.
 
     Raises:
-        UserError: one is not there.
+        UserError: one is not there, or nobody can write where a run works or its record is to lie.
     """
+    for job in jobs:
+        files.demand_folder(job.folder)
+        files.demand_writable(record.path(job.name))
     for options in {json.dumps(job.recipe.data, sort_keys=True) for job in jobs}:
         lookup.call(compose.PACKAGES["data"], json.loads(options))
 
