@@ -16,6 +16,8 @@ from typing import Any
 from benchmark.errors import UserError, nearest
 from datamodules.files import display_path
 
+# Of a file's code; what else goes wrong (memory, a device) is not the file's.
+FAULTS = (ArithmeticError, AssertionError, AttributeError, LookupError, NameError, TypeError)
 PLAIN: dict[str, tuple[type, ...]] = {  # what stands in YAML for an annotation
     "str": (str,),
     "Path": (str,),
@@ -46,7 +48,9 @@ def find(package: str, name: str) -> Callable[..., Any]:
     try:
         function: Callable[..., Any] = getattr(import_module(f"{package}.{name}"), name)
     except Exception as error:  # whatever the file does when it is imported
-        raise _blamed(error, package) or error from error
+        if blamed := _blamed(error, package):
+            raise blamed from error
+        raise
     return function
 
 
@@ -66,8 +70,10 @@ def call(package: str, named: Mapping[str, Any], *arguments: object) -> Any:
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         raise UserError(f"{named['name']}: {where}{error.strerror or error}") from error
-    except (ArithmeticError, AssertionError, AttributeError, LookupError, NameError, TypeError) as e:
-        raise _blamed(e, package) or e from e
+    except FAULTS as error:
+        if blamed := _blamed(error, package):
+            raise blamed from error
+        raise
 
 
 def parameters(package: str, name: str) -> dict[str, str]:

@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO
+from typing import IO, BinaryIO, cast
 
 STAND_INS = {  # of what we print, where the encoding of a terminal or a log file lacks it
     **{"×": "x", "±": "+-", "·": "-", "†": "+", "‡": "++", "…": "...", "—": "-", "–": "-"},
@@ -80,7 +80,7 @@ def forgiving() -> Iterator[Stream | None]:
         if (stream := streams[-1]) is not None:
             text.flush()
             own = io.TextIOWrapper(
-                stream,
+                cast(BinaryIO, stream),
                 encoding=text.encoding,
                 errors="stand-in",
                 line_buffering=text.line_buffering,
@@ -90,14 +90,14 @@ def forgiving() -> Iterator[Stream | None]:
     try:
         yield streams[0]
     finally:
-        for own in (sys.stdout, sys.stderr):
-            if own is not None:
-                own.flush()
+        for printed in (sys.stdout, sys.stderr):
+            if printed is not None:
+                printed.flush()
         sys.stdout, sys.stderr = before
 
 
 def exit_code(code: int, stdout: Stream | None) -> int:
-    """Return `code`, or 1 if not all was printed; say so, unless the reader left, as `head` does."""
+    """Return `code`, or 1 if not all was printed; say so unless the reader left, as `head` does."""
     if stdout is None:
         return code
     sys.stdout.flush()

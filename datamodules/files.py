@@ -71,7 +71,7 @@ def demand_writable(file: Path) -> None:
     Raises:
         UserError: it cannot be.
     """
-    if not file.name or file.is_dir():
+    if not file.name or os.path.isdir(file):
         raise UserError(f"cannot write {file}: it is a folder")
     demand_folder(file.parent)
     try:

@@ -6,6 +6,7 @@ holds the whole model. The `.ckpt` a run resumes from is read too.
 """
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,6 +89,8 @@ def read(file: Path) -> Checkpoint:
     Raises:
         UserError: it is neither.
     """
+    if not os.path.lexists(file):
+        raise UserError(f"no checkpoint {file}")
     of_run = file.suffix == ".ckpt"
     with reading(file, AFRESH if of_run else ""):
         if of_run:

@@ -37,7 +37,7 @@ def reading(file: Path, remedy: str = "") -> Iterator[None]:
     except MemoryError:
         raise UserError(f"{file}: does not fit into memory") from None
     except Exception as error:
-        if objects := re.search(r"GLOBAL (\S+)", str(error)):  # torch's word for a class or function
+        if objects := re.search(r"GLOBAL (\S+)", str(error)):  # torch names it so
             raise UserError(
                 f"{file}: holds more than tensors and plain data ({objects[1]}), and is not read: "
                 "that would run what somebody put there"
