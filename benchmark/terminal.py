@@ -114,4 +114,5 @@ def _stand_in(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
     missing = error.object[error.start : error.end]
-    return "".join(STAND_INS.get(each, "?") for each in missing), error.end
+    escaped = {each: each.encode("ascii", "backslashreplace").decode() for each in missing}
+    return "".join((escaped | STAND_INS)[each] for each in missing), error.end

@@ -58,7 +58,7 @@ def _run(argv: Sequence[str]) -> int:
         args = parse(argv or ["--help"])
         return args.action(args) or 0
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {' '.join(str(error).splitlines())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as interrupt:
         said = str(interrupt) or "interrupted; type the same command to go on"

@@ -205,8 +205,8 @@ def _trainer(recipe: Recipe, **more: Any) -> Trainer:
         )
     except (MisconfigurationException, ImportError, RuntimeError, TypeError, ValueError) as error:
         asked = ", ".join(f"{key}={value}" for key, value in asdict(recipe.trainer).items())
-        said = " ".join(str(error).split()).removesuffix(".")
-        raise UserError(f"trainer ({asked}): {said}") from error
+        said = " ".join(str(error).split())
+        raise UserError(f"trainer ({asked}): {said[:200]}") from error
 
 
 def _trainer_arguments(recipe: Recipe) -> dict[str, Any]:
