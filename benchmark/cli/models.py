@@ -26,6 +26,8 @@ def profile(args: Namespace) -> None:
     from benchmark.cost.profile import profile, table  # imports torch
     from benchmark.recipes import compose, dataset
 
+    if args.classes is not None and args.classes < 1:
+        raise UserError(f"--classes {args.classes}: not a number above 0")
     recipe = compose.load(args.name, args.overrides)
     found = profile(recipe, args.classes or dataset.num_classes(recipe.data))
     print(json.dumps(found, indent=2) if args.json else table(found))

@@ -1,5 +1,6 @@
 """What a verb of the command line is: an action, whose docstring is its help, and arguments."""
 
+import os
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from pathlib import Path
@@ -33,6 +34,6 @@ def existing_folder(folder: Path | None) -> Path | None:
     Raises:
         UserError: there is no such folder.
     """
-    if folder is not None and not folder.is_dir():
+    if folder is not None and not os.path.isdir(folder):
         raise UserError(f"no folder {folder}")
     return folder

@@ -53,10 +53,11 @@ def read(file: str) -> dict[str, Any]:
     path = RECIPES / f"{file}.yaml"
     try:
         return _parsed(path, path.stat().st_mtime_ns)
-    except (YAMLError, OSError, UnicodeDecodeError) as error:
+    except (YAMLError, OmegaConfBaseException, OSError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or getattr(error, "strerror", None) or error
+        problem = str(problem).splitlines()[0]
         raise UserError(f"recipes/{file}.yaml{line}: {problem}") from None
     except TypeError:
         raise UserError(f"recipes/{file}.yaml: holds a list, not keys") from None
@@ -86,9 +87,11 @@ def parse(override: str) -> tuple[str, Any]:
         return key, text  # a pattern such as {id}.mp4: to YAML that is no text
     try:
         value = OmegaConf.to_container(OmegaConf.from_dotlist([f"value={text}"]))
-    except (YAMLError, OmegaConfBaseException) as error:
+    except (YAMLError, OmegaConfBaseException, ValueError) as error:
         problem = getattr(error, "problem", None) or error
         raise UserError(f"override {override!r}: {problem}") from None
+    except RecursionError:
+        raise UserError(f"override {key}=...: is nested too deeply") from None
     assert isinstance(value, dict)
     return key, value["value"]
 
