@@ -9,7 +9,7 @@ import io
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO, BinaryIO, cast
 
 STAND_INS = {  # of what we print, where the encoding of a terminal or a log file lacks it
@@ -60,10 +60,9 @@ class Stream(io.BufferedIOBase):
         """Lead what is kept back, and what children print, to nowhere."""
         self.error = self.error or error
         null = os.open(os.devnull, os.O_WRONLY)
-        try:
+        with suppress(io.UnsupportedOperation):  # it is no file
             os.dup2(null, self.fileno())
-        finally:
-            os.close(null)
+        os.close(null)
 
 
 @contextmanager

@@ -83,8 +83,8 @@ def test(args: Namespace) -> None:
     from benchmark.training.train import test  # imports torch
 
     words = [*([args.name] if args.name else []), *args.overrides]
-    overrides = [each for each in words if "/" not in each.partition("=")[0]]
-    names = [each for each in words if each not in overrides]  # `aim,width=8/seed0` is one
+    names = [each for each in words if "/" in each.partition("=")[0] or "=" not in each]
+    overrides = [each for each in words if each not in names]  # a name may hold "=": aim,ratio=0.5
     if len(names) > 1:
         raise UserError(f"test as one run: {names[0]!r} or {names[1]!r}")
     saved = checkpoint.read(args.checkpoint)
