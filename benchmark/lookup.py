@@ -6,6 +6,7 @@ names and parameters are read from the source, so that a recipe is checked witho
 """
 
 import ast
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from importlib.util import find_spec
@@ -13,7 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.errors import UserError, nearest
+from datamodules.files import display_path
 
+# Of a file's code; what else goes wrong (memory, a device) is not the file's.
+FAULTS = (ArithmeticError, AssertionError, AttributeError, LookupError, NameError, TypeError)
 PLAIN: dict[str, tuple[type, ...]] = {  # what stands in YAML for an annotation
     "str": (str,),
     "Path": (str,),
@@ -30,17 +34,23 @@ def names(package: str) -> list[str]:
     if spec is None:
         raise ModuleNotFoundError(f"no package {package}")
     folders = [Path(folder) for folder in spec.submodule_search_locations or ()]
-    return sorted(file.stem for folder in folders for file in folder.glob("[!_]*.py"))
+    files = (file for folder in folders for file in folder.glob("[!_]*.py"))
+    return sorted(file.stem for file in files if file.is_file())
 
 
 def find(package: str, name: str) -> Callable[..., Any]:
     """Return the function `name` of the file `name` of `package`.
 
     Raises:
-        UserError: nothing in `package` has this name.
+        UserError: nothing in `package` has this name, or its file cannot be imported.
     """
     parameters(package, name)  # a file without its function is told in one line, too
-    function: Callable[..., Any] = getattr(import_module(f"{package}.{name}"), name)
+    try:
+        function: Callable[..., Any] = getattr(import_module(f"{package}.{name}"), name)
+    except Exception as error:  # whatever the file does when it is imported
+        if blamed := _blamed(error, package):
+            raise blamed from error
+        raise
     return function
 
 
@@ -48,13 +58,22 @@ def call(package: str, named: Mapping[str, Any], *arguments: object) -> Any:
     """Call the function `named["name"]` of `package` with `arguments` and the rest of `named`.
 
     Raises:
-        UserError: nothing has this name, or a value or a file is not what it should be.
+        UserError: nothing has this name, a value or a file is not what it should be, or the file
+            of that name has an error in it.
     """
     options = {key: value for key, value in named.items() if key != "name"}
+    function = find(package, named["name"])
     try:
-        return find(package, named["name"])(*arguments, **options)
-    except (ValueError, FileNotFoundError) as error:
+        return function(*arguments, **options)
+    except ValueError as error:
         raise UserError(f"{named['name']}: {error}") from error
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        raise UserError(f"{named['name']}: {where}{error.strerror or error}") from error
+    except FAULTS as error:
+        if blamed := _blamed(error, package):
+            raise blamed from error
+        raise
 
 
 def parameters(package: str, name: str) -> dict[str, str]:
@@ -75,7 +94,7 @@ def parameters(package: str, name: str) -> dict[str, str]:
         for folder in spec.submodule_search_locations
         if (path := Path(folder) / f"{name}.py").exists()
     )
-    tree = ast.parse(file.read_text(encoding="utf-8"))
+    tree = _parsed(file)
     for node in tree.body:
         if isinstance(node, ast.FunctionDef) and node.name == name:
             found = {
@@ -130,7 +149,40 @@ def functions(module: str) -> list[str]:
 def _tree(module: str) -> ast.Module:
     spec = find_spec(module)
     assert spec is not None and spec.origin is not None, module
-    return ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+    return _parsed(Path(spec.origin))
+
+
+def _parsed(file: Path) -> ast.Module:
+    try:
+        return ast.parse(file.read_text(encoding="utf-8"))
+    except SyntaxError as error:
+        line = f":{error.lineno}" if error.lineno else ""
+        raise UserError(f"{display_path(file)}{line}: {error.msg}") from None
+    except (OSError, ValueError) as error:  # ValueError: it is no text
+        said = error.strerror if isinstance(error, OSError) else error
+        raise UserError(f"{display_path(file)}: {said}") from None
+
+
+def _blamed(error: Exception, package: str) -> UserError | None:
+    """Return an error that came from the code of a file in `package` as one line that says where.
+
+    None: it came from elsewhere, and is not the file's.
+    """
+    if isinstance(error, UserError):
+        return error
+    spec = find_spec(package)
+    folders = {Path(each) for each in (spec and spec.submodule_search_locations) or ()}
+    frames = traceback.extract_tb(error.__traceback__)
+    within = [frame for frame in frames if Path(frame.filename).parent in folders]
+    own = within and (frames[-1] is within[-1] or isinstance(error, ImportError))
+    if isinstance(error, SyntaxError) and error.filename:  # of what the file imports
+        file, line = error.filename, error.lineno
+    elif own:
+        file, line = within[-1].filename, within[-1].lineno
+    else:
+        return None
+    said = " ".join(str(error).split())
+    return UserError(f"{display_path(Path(file))}:{line}: {type(error).__name__}: {said}")
 
 
 def accepts(annotation: str, value: object) -> bool:

@@ -7,7 +7,6 @@ import errno
 import logging
 import os
 import sys
-import tempfile
 import traceback
 import warnings
 from collections.abc import Iterator, Sequence
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import torch
 
+from benchmark import terminal
 from benchmark.errors import UserError
 from benchmark.recipes import proportion
 from benchmark.recipes.buildable import demand_devices, demand_runnable
@@ -27,6 +27,7 @@ from benchmark.training.checkpointing import Preempted
 from benchmark.training.train import train
 from datamodules import files
 from datamodules.decoding.video import DecodeError, ReadError
+from datamodules.files import demand_writable
 
 NOISE = (  # what Lightning says in vain here
     "The `srun` command is available",  # a run outside of Slurm is meant to be
@@ -80,21 +81,18 @@ def _is_dead_worker(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and dead
 
 
-def _demand_writable(folder: Path) -> None:
-    """Raise a UserError if nothing can be written to `folder`: now, not after days of training."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise UserError(f"{folder}: no record could be written here: {error.strerror}") from None
-
-
 def main(argv: Sequence[str]) -> int:
     """Run one recipe in this process; its last progress line says in one line how it ended."""
+    with terminal.forgiving() as stdout:
+        return terminal.exit_code(_run(argv), stdout)
+
+
+def _run(argv: Sequence[str]) -> int:
     ranks = ("RANK", "LOCAL_RANK", "SLURM_PROCID")  # as torchrun, Lightning or Slurm say it
     first = not any(int(os.environ.get(each, "0")) for each in ranks)
     try:
+        if not argv:
+            raise UserError("name the run: python -m benchmark.run NAME [key=value ...]")
         recipe = load(argv[0], ["huge=true" if each == "--huge" else each for each in argv[1:]])
         if first:  # the others would say the same
             proportion.ask(recipe, proportion.of_recipe(recipe, here=True))
@@ -116,7 +114,7 @@ def main(argv: Sequence[str]) -> int:
                 print(error, file=sys.stderr)
                 return 2
         try:
-            _demand_writable(record.path(recipe.name).parent)
+            demand_writable(record.path(recipe.name))  # not after days of training
             train(recipe)
         except (Exception, KeyboardInterrupt) as error:
             code, line = _ended(error, folder, first)

@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,6 +46,39 @@ def atomic_write(file: Path) -> Iterator[IO[bytes]]:
         yield stream
         stream.flush()
         os.fsync(stream.fileno())  # before it counts, or a power cut leaves it empty
+
+
+def demand_folder(folder: Path) -> None:
+    """Make a folder, with those above it, where it is not there.
+
+    Raises:
+        UserError: it cannot be made; if a file is in its place, that is named.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        there = next(each for each in (folder, *folder.parents) if os.path.lexists(each))
+        raise UserError(f"cannot make the folder {folder}: {there} is no folder") from None
+    except OSError as error:
+        raise UserError(f"cannot make the folder {folder}: {error.strerror}") from None
+
+
+def demand_writable(file: Path) -> None:
+    """Check that `file` can be written, before the work that makes what it is to hold.
+
+    Its folder is made. What `file` holds stays; `atomic_path` will replace it.
+
+    Raises:
+        UserError: it cannot be.
+    """
+    if not file.name or os.path.isdir(file):
+        raise UserError(f"cannot write {file}: it is a folder")
+    demand_folder(file.parent)
+    try:
+        with tempfile.NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}."):
+            pass
+    except OSError as error:
+        raise UserError(f"cannot write {file}: {error.strerror}") from None
 
 
 @contextmanager

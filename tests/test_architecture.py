@@ -25,7 +25,7 @@ LAYERS = [  # from the ground up; a room imports of ours only what stands on a l
     {"datamodules.loading", "datamodules.preparation"},
     {"datamodules.datamodule", "datamodules.speed"},
     {"benchmark.errors"},
-    {"benchmark.lookup"},
+    {"benchmark.lookup", "benchmark.terminal"},
     {"benchmark.models"},
     {"benchmark.methods"},
     {"benchmark.official"},
@@ -60,7 +60,7 @@ HEAVY = {
 LIGHT = (
     *("benchmark.__main__", "benchmark.cli", "benchmark.sweeps", "benchmark.runs"),
     *("benchmark.results", "benchmark.leaderboard", "benchmark.recipes"),
-    *("benchmark.lookup", "benchmark.errors"),
+    *("benchmark.lookup", "benchmark.errors", "benchmark.terminal"),
     *("datamodules.datasets", "datamodules.dataset_info", "datamodules.errors"),
     *("datamodules.files", "datamodules.progress_bar", "datamodules.randomness"),
     "datamodules.sanity",

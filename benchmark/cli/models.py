@@ -25,6 +25,8 @@ def profile(args: Namespace) -> None:
     from benchmark.cost.profile import profile, table  # imports torch
     from benchmark.recipes import compose, dataset
 
+    if args.classes is not None and args.classes < 1:
+        raise UserError(f"--classes {args.classes}: not a number above 0")
     recipe = compose.load(args.name, args.overrides)
     found = profile(recipe, args.classes or dataset.num_classes(recipe.data))
     print(json.dumps(found, indent=2) if args.json else table(found))
@@ -80,11 +82,16 @@ def test(args: Namespace) -> None:
     from benchmark.recipes import compose
     from benchmark.training.train import test  # imports torch
 
+    words = [*([args.name] if args.name else []), *args.overrides]
+    names = [each for each in words if "/" in each.partition("=")[0] or "=" not in each]
+    overrides = [each for each in words if each not in names]  # a name may hold "=": aim,ratio=0.5
+    if len(names) > 1:
+        raise UserError(f"test as one run: {names[0]!r} or {names[1]!r}")
     saved = checkpoint.read(args.checkpoint)
-    if args.name is None:
-        recipe = compose.restored(saved.recipe, args.overrides)
+    if names:
+        recipe = compose.load(names[0], overrides)
     else:
-        recipe = compose.load(args.name, args.overrides)
+        recipe = compose.restored(saved.recipe, overrides)
     for name, value in test(saved, recipe).items():
         print(f"{name:20} {value:.6g}")
 

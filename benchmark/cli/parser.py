@@ -1,11 +1,11 @@
 """The command line: what is typed becomes one verb's action; every mistake is one line."""
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from benchmark import terminal
 from benchmark.cli import data, models, results, runs
 from benchmark.errors import UserError, nearest
 
@@ -49,17 +49,18 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 2 for a mistake of the user."""
-    argv = sys.argv[1:] if argv is None else argv
+    with terminal.forgiving() as stdout:
+        return terminal.exit_code(_run(sys.argv[1:] if argv is None else argv), stdout)
+
+
+def _run(argv: Sequence[str]) -> int:
     try:
         args = parse(argv or ["--help"])
         return args.action(args) or 0
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {' '.join(str(error).splitlines())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as interrupt:
         said = str(interrupt) or "interrupted; type the same command to go on"
         print(said, file=sys.stderr)
         return 130
-    except BrokenPipeError:  # `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1

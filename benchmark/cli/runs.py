@@ -131,7 +131,7 @@ def overrides(args: Namespace) -> list[str]:
 def _about(file: Path) -> str:
     """Return the first sentence of a recipe's comment, of a long one its first half."""
     lines = []
-    for line in file.read_text(encoding="utf-8").splitlines():
+    for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
         if not line.startswith("#"):
             break
         lines.append(line.lstrip("# "))

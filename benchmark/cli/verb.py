@@ -1,11 +1,13 @@
 """What a verb of the command line is: an action, whose docstring is its help, and arguments."""
 
+import os
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 from benchmark.errors import UserError
+from datamodules.files import demand_writable
 
 
 def no_arguments(parser: ArgumentParser) -> None:
@@ -33,13 +35,13 @@ def existing_folder(folder: Path | None) -> Path | None:
     Raises:
         UserError: there is no such folder.
     """
-    if folder is not None and not folder.is_dir():
+    if folder is not None and not os.path.isdir(folder):
         raise UserError(f"no folder {folder}")
     return folder
 
 
 def output_file(file: Path, *inputs: Path, replaces: Callable[[Path], bool]) -> Path:
-    """Return `file` if safetensors may be written there: nothing but its like is ever replaced.
+    """Return `file` if safetensors can be written there: nothing but its like is ever replaced.
 
     Args:
         file: As typed.
@@ -47,14 +49,16 @@ def output_file(file: Path, *inputs: Path, replaces: Callable[[Path], bool]) -> 
         replaces: Whether a file that is there already is of the kind that is written.
 
     Raises:
-        UserError: it is one of `inputs`, no file, or a file of another kind.
+        UserError: it is one of `inputs`, no file, a file of another kind, or cannot be written.
     """
-    if file.exists() and not file.is_file():
+    there = os.path.exists(file)  # which names too long to exist are no error of
+    if there and not file.is_file():
         raise UserError(f"-o {file}: is no regular file; name a .safetensors file")
-    if file.exists() and any(file.samefile(each) for each in inputs if each.exists()):
+    if there and any(file.samefile(each) for each in inputs if os.path.exists(each)):
         raise UserError(f"-o {file}: is the file that is read; name another")
     if file.suffix != ".safetensors":
         raise UserError(f"-o {file}: what is written is safetensors; name a .safetensors file")
-    if file.exists() and not replaces(file):
+    if there and not replaces(file):
         raise UserError(f"-o {file}: holds something else, which would be lost; name another file")
+    demand_writable(file)
     return file

@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmark.leaderboard import pages
 from benchmark.results import record
 from benchmark.results.record import Record
-from datamodules.files import atomic_write
+from datamodules.files import atomic_write, demand_writable
 
 PAGE = "README.md"
 INTERACTIVE = "index.html"
@@ -91,7 +91,8 @@ def _drawn(folder: Path, newest: int) -> bool:
 def _write(folder: Path, files: Mapping[str, str]) -> None:
     """Write what differs, and remove what a protocol that lost its records had."""
     for name in {PAGE, INTERACTIVE, *PICTURES} - files.keys():
-        (folder / name).unlink(missing_ok=True)
+        if (folder / name).is_file():
+            (folder / name).unlink(missing_ok=True)
     for name, text in files.items():  # only now: a board that cannot be drawn stays as it was
         if not _holds(folder / name, text):
             _write_file(folder / name, text)
@@ -100,18 +101,24 @@ def _write(folder: Path, files: Mapping[str, str]) -> None:
 
 
 def _write_file(file: Path, text: str) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        UserError: RESULTS is no folder, or nobody can write there.
+    """
+    demand_writable(file)
     with atomic_write(file) as stream:
-        stream.write(text.encode())
+        stream.write(text.encode(errors="replace"))
 
 
 def _holds(file: Path, text: str) -> bool:
-    return file.exists() and file.read_bytes() == text.encode()
+    return file.is_file() and file.read_bytes() == text.encode(errors="replace")
 
 
 def _boards() -> set[Path]:
     """Return the folders that hold a board of ours, of records that may be gone."""
-    pages_there = record.RESULTS.glob(f"*/{PAGE}")
-    return {each.parent for each in pages_there if each.read_text("utf-8").startswith(pages.TITLE)}
+    found = [each for each in record.RESULTS.glob(f"*/{PAGE}") if each.is_file()]
+    return {each.parent for each in found if each.read_bytes().startswith(pages.TITLE.encode())}
 
 
 def _out_of_git(protocols: Iterable[str]) -> set[str]:

@@ -6,6 +6,7 @@ holds the whole model. The `.ckpt` a run resumes from is read too.
 """
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +18,12 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.errors import UserError
+from benchmark.models.reading import reading
 from benchmark.models.weights import fingerprint
 from datamodules.files import atomic_write
 
 FORMAT = "image-to-video 1"
+AFRESH = "its run starts afresh with --again, or where the file is deleted"
 
 
 @dataclass(frozen=True)
@@ -44,12 +47,20 @@ def load_trained(model: nn.Module, parameters: Mapping[str, Tensor]) -> None:
     Raises:
         ValueError: a parameter is missing, left over, or of another shape.
     """
-    own = trained(model)
-    if wrong := own.keys() ^ parameters.keys():
-        raise ValueError(f"checkpoint and model disagree on {', '.join(sorted(wrong)[:5])}")
-    if wrong := {name for name, p in own.items() if p.shape != parameters[name].shape}:
-        raise ValueError(f"checkpoint and model disagree on the shape of {sorted(wrong)[0]}")
+    _demand_same(trained(model), parameters)
     model.load_state_dict(parameters, strict=False)
+
+
+def _demand_same(own: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
+    """Raise a ValueError unless a model's tensors and a checkpoint's agree in names and shapes."""
+    if wrong := own.keys() ^ found.keys():
+        raise ValueError(f"checkpoint and model disagree on {', '.join(sorted(wrong)[:5])}")
+    if wrong := {name for name, tensor in own.items() if tensor.shape != found[name].shape}:
+        first = min(wrong)
+        raise ValueError(
+            f"checkpoint and model disagree on the shape of {first}: "
+            f"{tuple(found[first].shape)} and {tuple(own[first].shape)}"
+        )
 
 
 def frozen_fingerprint(model: nn.Module) -> str:
@@ -97,24 +108,52 @@ def read(file: Path) -> Checkpoint:
     Raises:
         UserError: it is neither.
     """
-    if not file.is_file():
+    if not os.path.lexists(file):
         raise UserError(f"no checkpoint {file}")
-    try:
-        if file.suffix == ".ckpt":
+    of_run = file.suffix == ".ckpt"
+    with reading(file, AFRESH if of_run else ""):
+        if of_run:
             content = torch.load(file, map_location="cpu", weights_only=True)
             own = {name.removeprefix("model."): t for name, t in content["state_dict"].items()}
-            return Checkpoint(own, content["recipe"], content["base"], merged=False)
-        with safetensors.safe_open(file, "pt") as opened:
-            meta = opened.metadata() or {}
-            if meta.get("format") != FORMAT:
-                raise UserError(f"{file}: not a checkpoint of ours; see `benchmark convert --help`")
-            own = {name: opened.get_tensor(name) for name in opened.keys()}
-        return Checkpoint(own, json.loads(meta["recipe"]), meta["base"], json.loads(meta["merged"]))
-    except UserError:
-        raise
-    except Exception as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{file}: not a checkpoint that can be read safely ({reason})") from error
+            found = Checkpoint(own, content["recipe"], content["base"], merged=False)
+        else:
+            with safetensors.safe_open(file, "pt") as opened:
+                meta = opened.metadata() or {}
+                if meta.get("format") != FORMAT:
+                    raise UserError(
+                        f"{file}: not a checkpoint of ours; see `benchmark convert --help`"
+                    )
+                own = {name: opened.get_tensor(name) for name in opened.keys()}
+            plain = json.loads(meta["recipe"]), meta["base"], json.loads(meta["merged"])
+            found = Checkpoint(own, *plain)
+    _demand(found, file)
+    return found
+
+
+def demand_resumable(file: Path) -> None:
+    """Check that a run can go on from `file`, as far as can be told without reading its tensors.
+
+    Raises:
+        UserError: it is broken, or no checkpoint of a run.
+    """
+    with reading(file, AFRESH):
+        content = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+        lacks = {"state_dict", "recipe", "base", "callbacks", "loops"} - content.keys()
+    if lacks:
+        raise UserError(f"{file}: is no checkpoint of a run, it lacks {sorted(lacks)[0]}; {AFRESH}")
+
+
+def _demand(found: Checkpoint, file: Path) -> None:
+    """Raise a UserError if a checkpoint that was read holds what no checkpoint holds."""
+    bias = found.parameters.get("head.bias")
+    wrong = {
+        "its recipe is no mapping": not isinstance(found.recipe, Mapping),
+        "its fingerprint is no text": not isinstance(found.frozen, str),
+        "nothing says whether it is merged": not isinstance(found.merged, bool),
+        "it holds no head": bias is None or bias.ndim != 1 or not len(bias),
+    }
+    for what in (each for each, so in wrong.items() if so):
+        raise UserError(f"{file}: not a checkpoint of ours: {what}")
 
 
 def load_checkpoint(model: nn.Module, saved: Checkpoint) -> None:
@@ -123,13 +162,11 @@ def load_checkpoint(model: nn.Module, saved: Checkpoint) -> None:
     Raises:
         UserError: it is another method's, another shape's, or another base's.
     """
-    if saved.merged:
-        own = model.state_dict()
-        if wrong := own.keys() ^ saved.parameters.keys():
-            raise UserError(f"checkpoint and model disagree on {', '.join(sorted(wrong)[:5])}")
-        model.load_state_dict(saved.parameters)
-        return
     try:
+        if saved.merged:
+            _demand_same(model.state_dict(), saved.parameters)
+            model.load_state_dict(saved.parameters)
+            return
         load_trained(model, saved.parameters)
     except ValueError as error:
         raise UserError(str(error)) from error

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from benchmark.errors import UserError
+from benchmark.models.reading import reading
 
 
 def read_weights(path: Path, *, meta: bool = False) -> dict[str, Tensor]:
@@ -25,7 +26,7 @@ def read_weights(path: Path, *, meta: bool = False) -> dict[str, Tensor]:
     Raises:
         UserError: the file is none of these.
     """
-    try:
+    with reading(path):
         if path.suffix == ".safetensors":
             return _header(path) if meta else safetensors.torch.load_file(path)
         if _is_torchscript(path):
@@ -37,9 +38,6 @@ def read_weights(path: Path, *, meta: bool = False) -> dict[str, Tensor]:
         lazily = meta and zipfile.is_zipfile(path)
         where = "meta" if meta else "cpu"
         content = torch.load(path, map_location=where, weights_only=True, mmap=lazily)
-    except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{path}: no weights that can be read safely ({reason[:160]})") from error
     for key in ("state_dict", "model", "model_state", "module"):
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]

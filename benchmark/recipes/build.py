@@ -110,6 +110,10 @@ def model_of(saved: Checkpoint, recipe: Recipe, num_classes: int) -> VideoViT:
         UserError: the checkpoint is another model's.
     """
     own, _ = model(recipe, num_classes)
+    if saved.merged and not own.mergeable:
+        raise UserError(
+            f"the checkpoint is a merged one, and nothing merges in {recipe.method['name']}'s model"
+        )
     own = own.merge() if saved.merged else own
     checkpoint.load_checkpoint(own, saved)
     return own

@@ -42,7 +42,7 @@ LONGEST = 200  # characters in one part of a run's name, which is a file name
 
 def names(axis: str) -> list[str]:
     """Return the names of the recipes in a folder of `recipes/`, such as "methods"."""
-    return sorted(file.stem for file in (RECIPES / axis).glob("*.yaml"))
+    return sorted(file.stem for file in (RECIPES / axis).glob("*.yaml") if file.is_file())
 
 
 def read(file: str) -> dict[str, Any]:
@@ -54,13 +54,16 @@ def read(file: str) -> dict[str, Any]:
     path = RECIPES / f"{file}.yaml"
     try:
         return _parsed(path, path.stat().st_mtime_ns)
-    except (YAMLError, OSError, UnicodeDecodeError) as error:
+    except (YAMLError, OmegaConfBaseException, OSError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or getattr(error, "strerror", None) or error
+        problem = str(problem).splitlines()[0]
         raise UserError(f"recipes/{file}.yaml{line}: {problem}") from None
     except TypeError:
         raise UserError(f"recipes/{file}.yaml: holds a list, not keys") from None
+    except RecursionError:
+        raise UserError(f"recipes/{file}.yaml: is nested too deeply") from None
 
 
 @cache
@@ -113,6 +116,8 @@ def restored(stored: Mapping[str, Any], overrides: Sequence[str] = ()) -> Recipe
     Raises:
         UserError: it has a key or a value that recipes do not have, or no longer.
     """
+    if not isinstance(stored, Mapping) or not isinstance(stored.get("name", ""), str):
+        raise UserError(f"{STORED}: is no recipe, which has keys, and a text as its name")
     kept = {key: value for key, value in stored.items() if key not in ("name", "complete")}
     layers = [("recipes/base.yaml", read("base")), (STORED, kept)]
     parsed = [parse(each, option_kinds(layers)) for each in overrides]
@@ -182,7 +187,7 @@ def _files(run: RunName) -> list[Layer]:
     files = ["base", f"backbones/{run.backbone}", f"data/{run.data}", f"methods/{run.method}"]
     layers = [(f"recipes/{file}.yaml", read(file)) for file in (*files, protocol)]
     optional = [f"{protocol}/{run.method}", f"{protocol}/{own}"]
-    found = [file for file in optional if (RECIPES / f"{file}.yaml").exists()]
+    found = [file for file in optional if (RECIPES / f"{file}.yaml").is_file()]
     if layers[-1][1].get("complete") and optional[-1] not in found:
         under = RECIPES / protocol
         there = [f.relative_to(under).with_suffix("") for f in under.glob("*/*/*.yaml")]

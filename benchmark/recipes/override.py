@@ -62,11 +62,13 @@ def parse(override: str, kinds: Mapping[str, str] | None = None) -> tuple[str, A
     kind = "str | None" if SCHEMA.get(key) in (str, str | None) else (kinds or {}).get(key, "int")
     try:
         value = read(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # the latter: a number of thousands of digits
         if accepts(kind, text):
             return key, text
         problem = getattr(error, "problem", None) or error
         raise UserError(f"override {override!r}: {problem}") from None
+    except RecursionError:
+        raise UserError(f"override {key}=...: is nested too deeply") from None
     as_text = value is not None and not accepts(kind, value) and accepts(kind, text)
     return key, text if as_text else value
 

@@ -66,8 +66,12 @@ def read(file: Path) -> Record:
         found = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"no record {file}") from None
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise UserError(f"{file}: not a record: {error.strerror}") from None
+    except ValueError as error:
         raise UserError(f"{file}: not a record: {error}") from None
+    except RecursionError:
+        raise UserError(f"{file}: not a record: it is nested too deeply") from None
     version = found.pop("version", 0) if isinstance(found, dict) else 0  # the first had none
     if type(version) is not int or version < 0:
         raise UserError(f"{file}: not a record: version is {version!r}, not a count")

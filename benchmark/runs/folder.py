@@ -9,8 +9,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from benchmark.errors import UserError
+from datamodules.files import demand_folder
 
 CHECKPOINT = "last.ckpt"  # what the run goes on from
 LOG = "log.txt"  # its output
@@ -24,10 +26,10 @@ def lock(folder: Path) -> Iterator[None]:
     """Hold a folder for this process alone; the lock ends with the process, however it ends.
 
     Raises:
-        UserError: another process holds it; it is named.
+        UserError: another process holds it; it is named. Or nobody can write there.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK).open("a+") as file:
+    demand_folder(folder)
+    with _opened(folder / LOCK) as file:
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # unlike flock, not inherited by forks
         except (BlockingIOError, PermissionError):
@@ -44,13 +46,20 @@ def lock(folder: Path) -> Iterator[None]:
             file.truncate(0)
 
 
+def _opened(file: Path) -> IO[str]:
+    try:
+        return file.open("a+", errors="replace")
+    except OSError as error:
+        raise UserError(f"cannot write {file}: {error.strerror}") from None
+
+
 def held(folder: Path) -> bool:
     """Return whether a process, on any machine that shares the folder, holds its lock.
 
     Asking takes no lock: a run that starts at that moment is not turned away.
     """
     try:
-        with (folder / LOCK).open("r+") as file:
+        with (folder / LOCK).open("r+", errors="replace") as file:
             if sys.platform != "linux":  # whose struct flock is another
                 return bool(file.read().strip())
             question = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)

@@ -18,8 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
+from benchmark.errors import UserError
 from benchmark.runs import progress
 from benchmark.runs.folder import LOG
+from datamodules.files import demand_folder
 
 PR_SET_PDEATHSIG = 1  # of Linux's prctl: the signal a process gets when its parent dies
 LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None  # found here, before any fork
@@ -121,10 +123,16 @@ def start(
         slurm: Whether it is one of several tasks of a Slurm job, which Slurm tells which it is.
             Otherwise it does not see Slurm: Lightning would take an allocation for its own.
         log: Name of the file for its output.
+
+    Raises:
+        UserError: nobody can write where it works.
     """
     since = time.time()
-    command.folder.mkdir(parents=True, exist_ok=True)
-    output = (command.folder / log).open("ab")
+    demand_folder(command.folder)
+    try:
+        output = (command.folder / log).open("ab")
+    except OSError as error:
+        raise UserError(f"cannot write {command.folder / log}: {error.strerror}") from None
     kept = {k: v for k, v in os.environ.items() if slurm or not k.startswith("SLURM_")}
     parent = os.getpid()
 

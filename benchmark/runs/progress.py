@@ -5,10 +5,11 @@ draws; the run itself never draws.
 """
 
 import json
+import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from benchmark.runs.folder import PROGRESS
 
@@ -17,6 +18,7 @@ FIT = 0.02, 0.93  # shares of a run before training, and in it; the rest is the 
 
 
 Stage = Literal["start", "fit", "test", "done", "failed", "preempted", "killed"]
+COUNTED = ("time", "step", "steps", "epoch", "epochs")  # keys whose values are reckoned with
 ENDED = ("failed", "preempted", "killed")  # stages of a run that has ended without a record
 
 
@@ -49,17 +51,26 @@ def tail(folder: Path) -> list[dict[str, Any]]:
             begin = max(0, file.seek(0, 2) - TAIL)
             file.seek(begin)
             text = file.read()
-    except FileNotFoundError:
+    except OSError:  # there is none, or no file of that name
         return []
     found = []
     for line in text.split(b"\n")[1 if begin else 0 :]:
         try:
             each = json.loads(line)
-        except ValueError:  # not finished yet, or never: torn by a kill
+        except (ValueError, RecursionError):  # not finished yet, or never: torn by a kill
             continue
-        if isinstance(each, dict):
+        if _is_line(each):
             found.append(each)
     return found
+
+
+def _is_line(value: Any) -> bool:
+    """Return whether `value` is what `write` writes, as far as its readers count with it."""
+    if not isinstance(value, dict) or "time" not in value:
+        return False
+    numbers = [value[key] for key in COUNTED if value.get(key) is not None]
+    finite = all(isinstance(each, int | float) and math.isfinite(each) for each in numbers)
+    return finite and value.get("stage") in get_args(Stage)
 
 
 def message(line: Mapping[str, Any] | None) -> str:

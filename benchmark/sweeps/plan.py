@@ -67,6 +67,8 @@ def _read(name: str) -> dict[str, Any]:
             raise UserError(f"{file}: {key} is {value!r}, not a {KEYS[key].__name__}")
     if absent := KEYS.keys() - found.keys():
         raise UserError(f"{file}: {', '.join(sorted(absent))} missing")
+    if wrong := [each for each in found["overrides"] if not isinstance(each, str)]:
+        raise UserError(f"{file}: overrides holds {wrong[0]!r}, not key=value")
     for key, choices in found["grid"].items():
         if not isinstance(choices, list):
             raise UserError(f"{file}: grid.{key} is {choices!r}, not a list")

@@ -105,7 +105,7 @@ def print_statuses(name: str, statuses: Sequence[Status], console: Console | Non
     listed = ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
     lines = [Text(f"{name}: {len(statuses)} runs: {listed}")]
     names = shortened([each.job.name for each in statuses])
-    width = max(map(len, names.values()))
+    width = max(map(len, names.values()), default=0)
     for each in sorted(statuses, key=lambda each: STATES.index(each.state)):
         state = Text(each.state.ljust(len("interrupted")), style=COLOURS.get(each.state, ""))
         lines.append(Text.assemble(state, f"  {names[each.job.name].ljust(width)}  {each.detail}"))

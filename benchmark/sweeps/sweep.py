@@ -170,9 +170,12 @@ def prepare(jobs: Sequence[Job]) -> None:
     What is odd about one is told.
 
     Raises:
-        UserError: one is not there, training on it cannot make sense, or a run is out of all
-            proportion to it.
+        UserError: one is not there, training on it cannot make sense, a run is out of all
+            proportion to it, or nobody can write where a run works or its record is to lie.
     """
+    for job in jobs:
+        files.demand_folder(job.folder)
+        files.demand_writable(record.path(job.name))
     listed = dict[str, DatasetInfo]()
     doubts = dict[str, None]()  # each once, in order
     for recipe in (job.recipe for job in _distinct(jobs, "seed", "backbone", "method", "optim")):

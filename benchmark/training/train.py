@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from lightning import Trainer, seed_everything
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from benchmark.cost import counts
 from benchmark.errors import UserError
@@ -53,6 +54,9 @@ def train(recipe: Recipe) -> Record:
     code = code_state()  # now: whoever edits it meanwhile does not edit what runs
     folder = files.RUNS / recipe.name
     progress.write(folder, stage="start")
+    last = folder / CHECKPOINT
+    if last.exists():
+        checkpoint.demand_resumable(last)
     seed_everything(recipe.seed, workers=True, verbose=False)
     data = build.dataset(recipe)
     sanity.demand_trainable(data, recipe.train.batch)
@@ -72,7 +76,6 @@ def train(recipe: Recipe) -> Record:
 
     monitor = TrainingMonitor(folder)
     wandb = _wandb_callback(recipe, folder, monitor)
-    last = folder / CHECKPOINT
     trainer = _trainer(
         recipe,
         **_trainer_arguments(recipe),
@@ -207,16 +210,25 @@ def merged_metrics(
 
 
 def _trainer(recipe: Recipe, **more: Any) -> Trainer:
-    """Return a Trainer that computes as `recipe` says, and leaves to us what we do ourselves."""
-    return Trainer(
-        precision=recipe.trainer.precision,  # type: ignore[arg-type]
-        use_distributed_sampler=False,  # it pads: VideoDataModule shards by itself
-        enable_checkpointing=False,  # Lightning's own
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        **more,
-    )
+    """Return a Trainer that computes as `recipe` says, and leaves to us what we do ourselves.
+
+    Raises:
+        UserError: Lightning has no such device, precision or strategy here.
+    """
+    try:
+        return Trainer(
+            precision=recipe.trainer.precision,  # type: ignore[arg-type]
+            use_distributed_sampler=False,  # it pads: VideoDataModule shards by itself
+            enable_checkpointing=False,  # Lightning's own
+            logger=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            **more,
+        )
+    except (MisconfigurationException, ImportError, RuntimeError, TypeError, ValueError) as error:
+        asked = ", ".join(f"{key}={value}" for key, value in asdict(recipe.trainer).items())
+        said = " ".join(str(error).split())
+        raise UserError(f"trainer ({asked}): {said[:200]}") from error
 
 
 def _trainer_arguments(recipe: Recipe) -> dict[str, Any]:

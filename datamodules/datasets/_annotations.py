@@ -52,7 +52,7 @@ def folder(name: str, root: str | Path | None, holds: str) -> Path:
     Raises:
         UserError: There is none; `holds` says what should be in it.
     """
-    place = files.RUNS / "data" / name if root is None else Path(root).expanduser()
+    place = files.RUNS / "data" / name if root is None else Path(os.path.expanduser(root))
     if not place.is_dir():
         where = f"data.root=DIR says where {name} is" if root is None else f"{name} was to be there"
         raise UserError(f"no folder {place}: {where}, with {holds}")

@@ -9,6 +9,7 @@ so that a larger picture shows the same scene.
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -182,7 +183,7 @@ def build(
         from datamodules.files import RUNS
 
         root = RUNS / "data"
-    root = Path(root).expanduser().absolute()
+    root = Path(os.path.expanduser(root)).absolute()
     recipe = {"version": VERSION, "frames": frames, "size": size, **videos}
     key = hashlib.sha256(json.dumps([name, recipe], sort_keys=True).encode()).hexdigest()[:12]
     folder = root / f"{name}-{key}"

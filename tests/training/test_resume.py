@@ -300,7 +300,7 @@ def test_a_run_that_could_not_write_its_record_does_not_begin(tmp_path: Path) ->
     process = start(tmp_path)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 2
-    assert len(stderr.splitlines()) == 1 and "no record could be written" in stderr
+    assert len(stderr.splitlines()) == 1 and "cannot make the folder" in stderr
 
 
 def test_a_checkpoint_of_another_recipe_base_or_version_is_refused() -> None:

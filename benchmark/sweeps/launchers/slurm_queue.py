@@ -54,7 +54,7 @@ def read_submission(folder: Path) -> Submission | None:
     """Return the job that the run in `folder` was given to last, None if never to Slurm."""
     try:
         return Submission(**json.loads((folder / SUBMISSION).read_text(encoding="utf-8")))
-    except (FileNotFoundError, ValueError, TypeError):  # TypeError: a key too many
+    except (OSError, ValueError, TypeError, RecursionError):  # TypeError: a key too many
         return None
 
 
