@@ -83,7 +83,7 @@ def test(args: Namespace) -> None:
         recipe = compose.restored(saved.recipe, args.overrides)
     else:
         recipe = compose.load(args.name, args.overrides)
-    for name, value in test(saved, recipe).items():
+    for name, value in test(saved, recipe, other_videos=args.name is not None).items():
         print(f"{name:20} {value:.6g}")
 
 
@@ -109,7 +109,7 @@ def merge(args: Namespace) -> None:
         merged = model.merge()
     except ValueError as error:
         raise UserError(f"{args.checkpoint}: {error}") from error
-    checkpoint.write(args.output, merged, saved.recipe, merged=True)
+    checkpoint.write(args.output, merged, saved.recipe, merged=True, data=saved.data)
     print(f"{args.output}: {sum(p.numel() for p in merged.parameters()):,} parameters, merged")
 
 

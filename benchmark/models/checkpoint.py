@@ -1,13 +1,13 @@
 """Checkpoints hold what was trained, nothing else: megabytes, not gigabytes.
 
 A file is safetensors: the trained parameters under our names, and in its metadata the recipe and a
-fingerprint of what was frozen, without which the parameters mean nothing. A merged model's file
-holds the whole model. The `.ckpt` a run resumes from is read too.
+fingerprint of what was frozen, without which the parameters mean nothing, and which data it was
+trained on. A merged model's file holds the whole model. The `.ckpt` a run resumes from is read too.
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from benchmark.errors import UserError
 from benchmark.models.weights import fingerprint
 from datamodules.files import atomic_write
+from datamodules.identity import DataIdentity
 
 FORMAT = "image-to-video 1"
 
@@ -31,6 +32,7 @@ class Checkpoint:
     recipe: dict[str, Any]
     frozen: str  # fingerprint of what was frozen; empty for a merged model, which is whole
     merged: bool
+    data: DataIdentity | None = None  # that it was trained on; None: nobody noted it
 
 
 def trained(model: nn.Module) -> dict[str, Tensor]:
@@ -58,7 +60,14 @@ def frozen_fingerprint(model: nn.Module) -> str:
     return fingerprint({k: t for k, t in model.state_dict().items() if k not in moving})
 
 
-def write(file: Path, model: nn.Module, recipe: Mapping[str, Any], *, merged: bool = False) -> None:
+def write(
+    file: Path,
+    model: nn.Module,
+    recipe: Mapping[str, Any],
+    *,
+    merged: bool = False,
+    data: DataIdentity | None = None,
+) -> None:
     """Write what trains in `model`, or all of a merged one, whole or not at all."""
     tensors = model.state_dict() if merged else trained(model)
     meta = {
@@ -66,6 +75,7 @@ def write(file: Path, model: nn.Module, recipe: Mapping[str, Any], *, merged: bo
         "recipe": json.dumps(recipe),
         "base": "" if merged else frozen_fingerprint(model),
         "merged": json.dumps(merged),
+        "data": json.dumps(asdict(data) if data else None),
     }
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with atomic_write(file) as stream:
@@ -84,18 +94,27 @@ def read(file: Path) -> Checkpoint:
         if file.suffix == ".ckpt":
             content = torch.load(file, map_location="cpu", weights_only=True)
             own = {name.removeprefix("model."): t for name, t in content["state_dict"].items()}
-            return Checkpoint(own, content["recipe"], content["base"], merged=False)
+            return Checkpoint(
+                own, content["recipe"], content["base"], False, _data(content.get("data"))
+            )
         with safetensors.safe_open(file, "pt") as opened:
             meta = opened.metadata() or {}
             if meta.get("format") != FORMAT:
                 raise UserError(f"{file}: not a checkpoint of ours; see `benchmark convert --help`")
             own = {name: opened.get_tensor(name) for name in opened.keys()}
-        return Checkpoint(own, json.loads(meta["recipe"]), meta["base"], json.loads(meta["merged"]))
+        recipe, merged = json.loads(meta["recipe"]), json.loads(meta["merged"])
+        data = _data(json.loads(meta.get("data", "null")))
+        return Checkpoint(own, recipe, meta["base"], merged, data)
     except UserError:
         raise
     except Exception as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"{file}: not a checkpoint that can be read safely ({reason})") from error
+
+
+def _data(plain: Mapping[str, Any] | None) -> DataIdentity | None:
+    """Return which data a checkpoint says it was trained on; older ones say nothing."""
+    return None if plain is None else DataIdentity.of(plain)
 
 
 def load_checkpoint(model: nn.Module, saved: Checkpoint) -> None:

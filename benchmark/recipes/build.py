@@ -21,6 +21,7 @@ from benchmark.recipes.schema import Backbone, Recipe
 from datamodules.datamodule import VideoDataModule, all_views, training_clips
 from datamodules.dataset_info import DatasetInfo, hold_out
 from datamodules.loading.clips import sampling
+from datamodules.randomness import Stream, generator
 
 
 def datamodule(recipe: Recipe) -> VideoDataModule:
@@ -65,10 +66,13 @@ def datamodule(recipe: Recipe) -> VideoDataModule:
 def model(recipe: Recipe, num_classes: int) -> tuple[VideoViT, str]:
     """Return the model of `recipe`, changed by its method, and its backbone's fingerprint.
 
-    What is new in it is drawn from the recipe's seed.
+    What is new in it is drawn from the recipe's seed, and so are the weights of a backbone that has
+    none.
     """
     b = recipe.backbone
-    vit = backbone.load(b.name, size=recipe.clip.size, weights=weights_of(b), options=b.options)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(generator(Stream.WEIGHTS, recipe.seed).integers(2**63)))
+        vit = backbone.load(b.name, size=recipe.clip.size, weights=weights_of(b), options=b.options)
     before = fingerprint(vit.state_dict())
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)

@@ -24,8 +24,16 @@ from yaml import YAMLError
 
 from benchmark.errors import UserError, nearest
 from benchmark.recipes import validation
-from benchmark.recipes.name import RunName
-from benchmark.recipes.schema import FREE, KEYS, SCHEMA, SECTIONS, Recipe, is_execution_key
+from benchmark.recipes.name import RunName, validate_called
+from benchmark.recipes.schema import (
+    CALLED,
+    FREE,
+    KEYS,
+    SCHEMA,
+    SECTIONS,
+    Recipe,
+    is_execution_key,
+)
 from benchmark.recipes.validation import Layer, source_of, value_at
 from datamodules.files import ROOT
 
@@ -98,13 +106,17 @@ def load(name: str, overrides: Sequence[str] = ()) -> Recipe:
         name: "protocol/data/backbone/method", where the method may carry options of its own
             ("st_adapter,width=128") and "/seedN" may follow. A scratch run's name is one, too.
         overrides: "key=value", the last one winning. What they change moves the run to scratch/,
-            the seed and where it runs excepted.
+            the seed, where it runs, and what its data is called excepted.
 
     Raises:
         UserError: a name, key, value or file is wrong.
     """
     run, options, own = _split(name)
-    chosen = [*own, *map(parse, overrides)]
+    parsed = [*own, *map(parse, overrides)]
+    for called in (str(value) for key, value in parsed if key == CALLED):
+        validate_called(called)
+        run = replace(run, called=called)
+    chosen = [(key, value) for key, value in parsed if key != CALLED]
     for key, _ in chosen:
         if key in ("name", "complete"):
             raise UserError(
@@ -167,8 +179,8 @@ def _split(name: str) -> tuple[RunName, list[tuple[str, Any]], list[tuple[str, A
         if part not in (there := names(folder)):
             raise UserError(f"no {axis} {part!r} in recipes/{folder}{nearest(part, there)}")
     given = [parse(unquote(each)) for each in run.options]
-    own = [(key, value) for key, value in given if "." in key]  # a method's options have no dot
-    return run, [(key, value) for key, value in given if "." not in key], own
+    own = [(key, value) for key, value in given if "." in key or key in KEYS]  # the recipe's
+    return run, [each for each in given if each not in own], own
 
 
 def _files(run: RunName) -> list[Layer]:

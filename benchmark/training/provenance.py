@@ -14,17 +14,19 @@ from benchmark.results.schema import DataProvenance, Environment, SplitChecksum
 from benchmark.training.evaluation import Scores
 from datamodules.datamodule import VideoDataModule
 from datamodules.files import ROOT
+from datamodules.identity import DataIdentity
 
 PACKAGES = ("torch", "torchvision", "lightning", "timm", "av", "pytorchvideo", "torchmetrics")
 
 
 def data_provenance(
-    data: VideoDataModule, broken: Collection[int], scores: Scores
+    data: VideoDataModule, identity: DataIdentity, broken: Collection[int], scores: Scores
 ) -> DataProvenance:
     """Return what the data was: checksums, the holdout, and what could not be decoded.
 
     Args:
         data: What was trained and tested on.
+        identity: Which data that was.
         broken: Indices of the training videos that could not be decoded.
         scores: Of the test.
     """
@@ -42,6 +44,7 @@ def data_provenance(
         chosen=dataset.chosen,
         holdout=dataset.held_out,
         broken=tuple(sorted(broken)),
+        listed=identity.splits,
         broken_test=tuple(scores.index[scores.broken].tolist()),
     )
 

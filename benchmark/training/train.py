@@ -15,6 +15,7 @@ from lightning import Trainer, seed_everything
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 
 from benchmark.cost import counts
+from benchmark.errors import UserError
 from benchmark.models import checkpoint
 from benchmark.models.video_vit import VideoViT
 from benchmark.recipes import build, compose
@@ -35,6 +36,7 @@ from datamodules import files
 from datamodules.datamodule import VideoDataModule
 from datamodules.decoding.open import version
 from datamodules.files import atomic_write
+from datamodules.identity import difference, identify
 
 if TYPE_CHECKING:
     from benchmark.tracking.wandb_callback import WandbCallback
@@ -52,6 +54,7 @@ def train(recipe: Recipe) -> Record:
     progress.write(folder, stage="start")
     seed_everything(recipe.seed, workers=True, verbose=False)
     datamodule = build.datamodule(recipe)
+    data = identify(datamodule.data)
     model, weights = build.model(recipe, datamodule.num_classes)
     counted = counts.model_costs(  # now: it may be sharded in training
         model, size=recipe.clip.size, views=recipe.test.clips * recipe.test.crops
@@ -71,7 +74,7 @@ def train(recipe: Recipe) -> Record:
         callbacks=[
             monitor,  # before what asks it or saves its state
             *([wandb] if wandb else []),
-            CheckpointGuard(recipe, checkpoint.frozen_fingerprint(model)),
+            CheckpointGuard(recipe, checkpoint.frozen_fingerprint(model), data),
             ResumeCheckpoint(last, steps=recipe.save.steps, minutes=recipe.save.minutes),
         ],
         plugins=[AtomicCheckpointIO(), *_cluster()],
@@ -91,7 +94,7 @@ def train(recipe: Recipe) -> Record:
         recipe=asdict(recipe),
         metrics=Metrics(**metrics, videos=len(scores.index), split=datamodule.evaluation_split),
         cost=monitor.cost(counted, test_seconds),
-        data=data_provenance(datamodule, monitor.broken, scores),
+        data=data_provenance(datamodule, data, monitor.broken, scores),
         environment=environment(code, weights, version(recipe.decoder), trainer),
         train=Training(
             epochs=recipe.train.epochs,
@@ -110,9 +113,30 @@ def train(recipe: Recipe) -> Record:
     return result
 
 
-def test(saved: checkpoint.Checkpoint, recipe: Recipe) -> dict[str, float]:
-    """Return the metrics of a checkpoint under `recipe`, before and after merging if it merges."""
+def test(
+    saved: checkpoint.Checkpoint, recipe: Recipe, *, other_videos: bool = False
+) -> dict[str, float]:
+    """Return the metrics of a checkpoint under `recipe`, before and after merging if it merges.
+
+    Args:
+        saved: The checkpoint.
+        recipe: What it is tested as, and on.
+        other_videos: Whether the videos may be others than those listed when it was trained. The
+            classes may not.
+
+    Raises:
+        UserError: the checkpoint is another model's, or was trained on other data.
+    """
     datamodule = build.datamodule(recipe)
+    today = identify(datamodule.data)
+    if saved.data and (changed := difference(saved.data, today)):
+        if saved.data.classes != today.classes:
+            raise UserError(f"the checkpoint was trained for other classes: {changed}")
+        if not other_videos:
+            raise UserError(
+                f"the checkpoint was trained on other data: {changed}; to test it on these videos, "
+                "say as which run: test FILE NAME"
+            )
     model = build.model_of(saved, recipe, datamodule.num_classes)
     task = classification(recipe, model)
     trainer = _trainer(recipe, accelerator=recipe.trainer.accelerator, devices=1)

@@ -13,6 +13,8 @@ from datamodules.datasets._digits import (
     randomness,
 )
 
+DRAWN = True  # by this code: no copy of it can be another one
+
 
 def digits_identity(
     *,

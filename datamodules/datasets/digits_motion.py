@@ -14,6 +14,8 @@ from datamodules.datasets._digits import (
 )
 from datamodules.errors import UserError
 
+DRAWN = True  # by this code: no copy of it can be another one
+
 
 def digits_motion(
     *,
