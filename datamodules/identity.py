@@ -73,14 +73,12 @@ def difference(old: DataIdentity, new: DataIdentity) -> str | None:
 
     What only one of them knows accuses nobody.
     """
-    if old.classes != new.classes:
-        said = [_about_classes(old.classes, new.classes)]
-    else:
-        said = []
+    same_classes = old.classes == new.classes
+    said = [] if same_classes else [_about_classes(old.classes, new.classes)]
     for name in (each for each in new.splits if each in old.splits):
         known, found = old.splits[name], new.splits[name]
-        if not said or known.videos != found.videos:
-            said.append(_about_videos(name, known, found, new.classes if not said else ()))
+        if same_classes or known.videos != found.videos:
+            said.append(_about_videos(name, known, found, new.classes if same_classes else ()))
     return "; ".join(filter(None, said)) or None
 
 
@@ -115,10 +113,8 @@ def _about_classes(old: Sequence[str], new: Sequence[str]) -> str:
     return f"{len(new)} classes, {len(old)} before ({', '.join(how)})"
 
 
-def _about_videos(
-    split: str, old: ListedVideos, new: ListedVideos, classes: Sequence[str]
-) -> str | None:
-    """Return what is not the same of a split; `classes` are theirs, none: they changed."""
+def _about_videos(split: str, old: ListedVideos, new: ListedVideos, classes: Sequence[str]) -> str:
+    """Return what is not the same of a split, or ""; `classes` are those of both, () if none."""
 
     def same(one: str | None, other: str | None) -> bool:
         return one is None or other is None or one == other
@@ -128,7 +124,7 @@ def _about_videos(
         said = f"{number} {split} videos, {old.videos:,} before"
     elif old.sha256 == new.sha256:
         if same(old.sizes_sha256, new.sizes_sha256):
-            return None
+            return ""
         return f"other files under the names of the {number} {split} videos"
     elif old.names_sha256 is not None and old.names_sha256 == new.names_sha256:
         said = f"other labels of the same {number} {split} videos"

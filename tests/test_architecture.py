@@ -21,7 +21,7 @@ LAYERS = [  # from the ground up; a room imports of ours only what stands on a l
         "datamodules.files",
         "datamodules.progress_bar",
     },
-    {"datamodules.datasets", "datamodules.decoding"},
+    {"datamodules.datasets", "datamodules.decoding", "datamodules.identity"},
     {"datamodules.loading", "datamodules.preparation"},
     {"datamodules.datamodule", "datamodules.speed"},
     {"benchmark.errors"},
@@ -60,6 +60,7 @@ LIGHT = (
     *("benchmark.lookup", "benchmark.errors"),
     *("datamodules.datasets", "datamodules.dataset_info", "datamodules.errors"),
     *("datamodules.files", "datamodules.progress_bar", "datamodules.randomness"),
+    "datamodules.identity",
 )
 NOT_LIGHT = {"benchmark.recipes.build"}
 # Runs on a bare GPU machine, which has torch and timm but nothing to read videos or recipes with.

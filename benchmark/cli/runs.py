@@ -66,11 +66,6 @@ def run(args: Namespace) -> int:
     if not args.again and (done := nothing_to_do(one.recipe)):
         print(done)
         return 0
-    if not args.again and file.exists():
-        print(
-            f"{display_path(file)} is broken: the run is tested again, or made again",
-            file=sys.stderr,
-        )
     if failure := run_one(one, again=args.again):
         print(f"failed: {failure.reason} (see {display_path(failure.log)})", file=sys.stderr)
         return 1

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from benchmark.leaderboard.columns import COLUMNS
-from benchmark.leaderboard.tables import Row, order_blind_ceiling, tables
+from benchmark.leaderboard.tables import Row, data_change, order_blind_ceiling, tables
 from benchmark.recipes.compose import changes
 from benchmark.results import record
 from benchmark.results.record import Record
@@ -106,6 +106,8 @@ def _page(everything: Sequence[Record]) -> str:
         ceiling = order_blind_ceiling(rows)
         if ceiling is not None:
             parts.append(BLIND.format(ceiling=f"{100 * ceiling:.0f} %"))
+        if other := data_change(found, name):
+            parts.append(f"**Not the data of the table above:** {escape(other)}.\n")
         parts += [_table(rows), *(f"{note}\n" for note in notes(rows))]
     if left := len(everything) - len(tested):
         parts.append(f"Left out: {_count(left, 'run')} scored on held-out training clips.\n")
@@ -114,15 +116,16 @@ def _page(everything: Sequence[Record]) -> str:
 
 def plain(records: Iterable[Record]) -> str:
     """Return the tables as aligned text, for a terminal."""
-    blocks = []
-    for name, rows in tables(records).items():
+    blocks, found = [], tables(records)
+    for name, rows in found.items():
         lines = [HEADER, *([column.text(row) for column in COLUMNS] for row in rows)]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         aligned = [
             "  ".join([first.ljust(widths[0]), *map(str.rjust, rest, widths[1:])]).rstrip()
             for first, *rest in lines
         ]
-        blocks.append("\n".join([name, *aligned]))
+        other = data_change(found, name)
+        blocks.append("\n".join([f"{name}: {other}" if other else name, *aligned]))
     return "\n\n".join(blocks)
 
 
@@ -131,7 +134,6 @@ def notes(rows: Sequence[Row]) -> list[str]:
     runs = [run for row in rows for run in row.records]
     devices = sorted({run.environment.device for run in runs})
     commits = [run.environment.commit[:10] for run in runs]
-    splits = {run.data.splits["test"].sha256 for run in runs}
     found = [f"Trained on {'; '.join(map(escape, devices))}."]
     if min(row.top1.n for row in rows) == 1:
         found.append("One seed ranks nothing: differences of a point or two may be chance.")
@@ -139,10 +141,6 @@ def notes(rows: Sequence[Row]) -> list[str]:
         each = (f"{_code(c)} ({_count(commits.count(c), 'run')})" for c in sorted(set(commits)))
         found.append(
             f"These runs come from {len(set(commits))} states of the code: {', '.join(each)}."
-        )
-    if len(splits) > 1:
-        found.append(
-            f"**Not one test split:** these runs were tested on {len(splits)} lists of videos."
         )
     if any(_dirty(row) for row in rows):
         found.append(f"{DIRTY} The code had changes that were not committed.")

@@ -1,7 +1,6 @@
 """A run's name, taken apart in one place: protocol/data/backbone/method/seedN.
 
-Where several datasets are of one kind, such as anyone's own folders of videos, `folder@mine` gives one
-a name of its own.
+Of several datasets of one kind, such as anyone's own folders of videos, `folder@mine` is one.
 """
 
 import re
@@ -35,8 +34,8 @@ class RunName:
         backbone: The image ViT.
         method: What adapts it.
         options: What stands behind the method: its own options ("width=128"), and overrides, which
-            have a dot ("optim.lr=0.1") or are keys of a recipe ("decoder=torchcodec"), written so that
-            a file can be called like that.
+            are a recipe's keys ("optim.lr=0.1", "decoder=torchcodec"), written so that a file can
+            be called like that.
         seed: None where a name leaves it to the recipe.
         scratch: Whether the recipe was changed by overrides.
         called: The data's own name, where it has one.

@@ -1,6 +1,7 @@
 """Records that are no longer what their name means: of another recipe or other data, or broken."""
 
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -67,6 +68,8 @@ def standing(today: Recipe, lister: Lister | None = None) -> Standing | None:
 def nothing_to_do(today: Recipe) -> str | None:
     """Return what is to be told of a run that needs nothing, None of one that is to be run.
 
+    A record that is broken is told on stderr.
+
     Raises:
         UserError: its record is of another recipe or of other data.
     """
@@ -78,8 +81,9 @@ def nothing_to_do(today: Recipe) -> str | None:
             raise UserError(f"{file} is of other data: {found.detail}; {to_do()}")
         case Standing("done"):
             return f"nothing to do: {file} exists (--again makes it again): {found.detail}"
-        case _:
-            return None
+        case Standing("broken"):
+            print(f"{found.detail}: it is made again", file=sys.stderr)
+    return None
 
 
 def to_do() -> str:

@@ -64,7 +64,7 @@ class Display:
         del self.running[name]
         self._say(f"again  {name}: it has stopped, and waits to go on")
 
-    def left(self, name: str, why: str) -> None:
+    def leave(self, name: str, why: str) -> None:
         """Tell that a run is left to another process."""
         self.running.pop(name, None)
         self.total -= 1

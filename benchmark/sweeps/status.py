@@ -1,9 +1,9 @@
 """How the runs of a sweep are, told from what lies in their folders and what Slurm's queue says.
 
-A run is `done`, `stale` (its record was made by another recipe than its name means today), of `other
-data` than today's, or `broken` (what lies in its record's place is none: a sweep makes it again),
-`running` or `queued`, `failed` (left out of a sweep until asked for), `interrupted` (a sweep takes
-it up from its last checkpoint), or `missing`.
+A run is `done`, `stale` (its record was made by another recipe than its name means today) or of
+`other data` than today's, `broken` (what lies in its record's place is none: a sweep makes it
+again), `running` or `queued`, `failed` (left out of a sweep until asked for), `interrupted` (a
+sweep takes it up from its last checkpoint), or `missing`.
 """
 
 from collections import Counter

@@ -144,7 +144,7 @@ def _chosen(
 
 
 def _set_aside(job: Job) -> dict[Path, Path]:
-    """Move the record a run may have to where the run works; return what was moved, and where to."""
+    """Move the record a run may have to where it works; return what was moved, and where to."""
     file, moved = record.path(job.name), dict[Path, Path]()
     for each in (file, file.with_suffix(".npz")):
         if each.exists():

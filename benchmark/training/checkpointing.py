@@ -141,8 +141,8 @@ class CheckpointGuard(Callback):
                 "with that one, or start it afresh (run NAME --again)"
             )
         trained_on = checkpoint.get("data")  # None: by older code, which did not note it
-        if trained_on and (changed := difference(DataIdentity.of(trained_on), self.data)):
-            raise UserError(f"the run's checkpoint comes from other data: {changed}; {to_do()}")
+        if trained_on and (other := difference(DataIdentity.of(trained_on), self.data)):
+            raise UserError(f"the run's checkpoint comes from other data: {other}; {to_do()}")
         if changed := changes(checkpoint["recipe"], self.recipe):
             listed = ", ".join(f"{key} was {a}, is {b}" for key, (a, b) in changed.items())
             raise UserError(f"the run's checkpoint comes from another recipe: {listed}")

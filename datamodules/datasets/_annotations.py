@@ -193,20 +193,20 @@ def assemble(
         )
     if count is not None and len(names) != count:
         raise UserError(f"{name}: there are {len(names)} classes in {root}, not {count}")
-    splits = {}
+    every: dict[str, Split] = {}
     for split, (paths, labels) in listings.items():
         _look(name, split, root, paths[:LOOKED_AT])
         parts = None if segments is None else segments[split]
         try:
-            splits[split] = Split.of(paths, labels, root, parts, (file_sizes or {}).get(split))
+            every[split] = Split.of(paths, labels, root, parts, (file_sizes or {}).get(split))
         except UnicodeEncodeError as error:
             raise UserError(f"{name}: the path {error.object!r} is no UTF-8 text") from None
-    chosen, listed = None, dict(splits)
+    splits, chosen = dict(every), None
     if shots is not None:
         chosen = few(splits["train"], shots, shots_seed, names)
         splits["train"] = splits["train"].select(chosen)
     return DatasetInfo(
-        name, tuple(names), splits, flip=flip, swaps=swaps, chosen=chosen, listed=listed
+        name, tuple(names), splits, flip=flip, swaps=swaps, chosen=chosen, listed=every
     )
 
 

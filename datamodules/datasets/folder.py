@@ -67,7 +67,7 @@ def folder(
 
 
 def _listing(place: Path, name: str, classes: list[str]) -> tuple[Listing, NDArray[np.int64]]:
-    """Return the videos in a folder per class, relative to `place`, their class numbers and sizes."""
+    """Return the videos in a folder per class, relative to `place`, their numbers and sizes."""
     numbers = {label: number for number, label in enumerate(classes)}
     paths: list[str] = []
     labels: list[int] = []

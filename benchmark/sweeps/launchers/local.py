@@ -53,7 +53,7 @@ def run(
                 for job in list(waiting):
                     if reason := _elsewhere(job):
                         waiting.remove(job)
-                        display.left(job.name, reason)
+                        display.leave(job.name, reason)
                         failures += [Failure(job, reason)] if held(job.folder) else []
                         continue
                     kind, count = needs[job.name]
@@ -72,7 +72,7 @@ def run(
                         if reason := each.process.finish():
                             failures.append(Failure(each.job, reason))
                         if each.process.code == process.EXIT_HELD:  # it was quicker
-                            display.left(name, reason)
+                            display.leave(name, reason)
                         else:
                             display.ended(name, reason)
                 display.draw()
