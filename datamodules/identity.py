@@ -110,7 +110,7 @@ def _about_classes(old: Sequence[str], new: Sequence[str]) -> str:
         for names, what in ((fresh, "new"), (gone, "gone"))
         if names
     )
-    return f"{len(new)} classes, {len(old)} before ({', '.join(how)})"
+    return f"{len(new)} classes, {len(old)} before ({'; '.join(how)})"
 
 
 def _about_videos(split: str, old: ListedVideos, new: ListedVideos, classes: Sequence[str]) -> str:
@@ -140,7 +140,10 @@ def _about_videos(split: str, old: ListedVideos, new: ListedVideos, classes: Seq
     if not changed:
         return said
     _, name, now, was = max(changed, key=lambda each: each[0])
-    return f"{said} ({len(changed)} classes have more or fewer, such as {name!r}: {now}, was {was})"
+    how = "1 class has more or fewer:"
+    if len(changed) > 1:
+        how = f"{len(changed)} classes have more or fewer, such as"
+    return f"{said} ({how} {name!r}: {now}, was {was})"
 
 
 def _tuple(numbers: Sequence[int] | None) -> tuple[int, ...] | None:

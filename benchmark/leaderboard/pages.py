@@ -107,7 +107,7 @@ def _page(everything: Sequence[Record]) -> str:
         if ceiling is not None:
             parts.append(BLIND.format(ceiling=f"{100 * ceiling:.0f} %"))
         if other := data_change(found, name):
-            parts.append(f"**Not the data of the table above:** {escape(other)}.\n")
+            parts.append(f"**Not the data of the first table of this name:** {escape(other)}.\n")
         parts += [_table(rows), *(f"{note}\n" for note in notes(rows))]
     if left := len(everything) - len(tested):
         parts.append(f"Left out: {_count(left, 'run')} scored on held-out training clips.\n")
