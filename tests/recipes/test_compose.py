@@ -257,12 +257,29 @@ def test_options_in_the_name_are_an_official_run():
         ["optim.head_lr=null", "method.sites=[attn,mlp]"],
         ["optim.head_lr=1e-12", "method.layers=2"],
         ["trainer.precision=16-true", "backbone.weights=/a b/c,d=é.pt"],
+        ["decoder=torchcodec"],
+        ["decoder=torchcodec", "optim.lr=0.1"],
     ],
 )
 def test_a_scratch_runs_name_loads_it_again(overrides):
     changed = load(f"{RUN},width=128/seed4", overrides)
     assert changed.name.startswith("scratch/") and changed.name.count("/") == 5
     assert load(changed.name) == changed
+
+
+def test_what_data_is_called_stands_in_the_name_and_changes_nothing_else():
+    plain, run = load("quick/folder/vit_digits/aim"), "quick/folder@mine/vit_digits/aim"
+    for called in (load(run), load("quick/folder/vit_digits/aim", ["data.called=mine"])):
+        assert called.name == f"{run}/seed0" and replace(called, name=plain.name) == plain
+        assert load(called.name) == called
+    other = load(run, ["data.called=other", "optim.lr=0.5"])
+    assert other.name == "scratch/quick/folder@other/vit_digits/aim,optim.lr=0.5/seed0"
+    assert load(other.name) == other
+    for name in ("", "a b", "../x", "-x", "a@b"):
+        assert "is no name for data" in problem(
+            "quick/folder/vit_digits/aim", [f"data.called={name}"]
+        )
+    assert "is no name for data" in problem("quick/folder@/vit_digits/aim")
 
 
 def test_a_name_stays_a_file_name_however_much_is_overridden():
