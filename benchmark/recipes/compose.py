@@ -113,7 +113,7 @@ def load(name: str, overrides: Sequence[str] = ()) -> Recipe:
     """
     run, options, own = _split(name)
     parsed = [*own, *map(parse, overrides)]
-    for called in (str(value) for key, value in parsed if key == CALLED):
+    for called in ("" if value is None else str(value) for key, value in parsed if key == CALLED):
         validate_called(called)
         run = replace(run, called=called)
     chosen = [(key, value) for key, value in parsed if key != CALLED]

@@ -4,7 +4,7 @@ import itertools
 import json
 import re
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -276,9 +276,8 @@ def test_what_data_is_called_stands_in_the_name_and_changes_nothing_else():
     assert other.name == "scratch/quick/folder@other/vit_digits/aim,optim.lr=0.5/seed0"
     assert load(other.name) == other
     for name in ("", "a b", "../x", "-x", "a@b"):
-        assert "is no name for data" in problem(
-            "quick/folder/vit_digits/aim", [f"data.called={name}"]
-        )
+        said = problem("quick/folder/vit_digits/aim", f"data.called={name}")
+        assert "is no name for data" in said
     assert "is no name for data" in problem("quick/folder@/vit_digits/aim")
 
 

@@ -31,7 +31,7 @@ with lock(Path(sys.argv[1])):
 @pytest.fixture(autouse=True)
 def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     set_places(monkeypatch, tmp_path)
-    monkeypatch.setattr(process, "die_with_parent", lambda: None)
+    monkeypatch.setattr(process, "die_with_parent", lambda parent=None: None)
     monkeypatch.setattr(run, "train", lambda recipe: pytest.fail("it was trained"))
 
 

@@ -1,4 +1,4 @@
-"""A checkpoint knows which data it was trained on: on other data it neither goes on nor is tested."""
+"""A checkpoint knows which data it was trained on, and refuses to go on or be tested on others."""
 
 import json
 from collections.abc import Callable
@@ -6,11 +6,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import make_videos
 import numpy as np
 import pytest
 import safetensors.torch
+import small_sweep
 import torch
-from make_videos import write
 from safetensors import safe_open
 from small_sweep import finish, saved, start
 
@@ -94,7 +95,7 @@ class ReachedTheModel(Exception):
     """The data was accepted."""
 
 
-def tested(data: DataIdentity, overrides: list[str], **more: bool) -> str:
+def refusal(data: DataIdentity, overrides: list[str], **more: bool) -> str:
     """Return how the test of a checkpoint of `data` is refused, "" if it is not."""
     noted = Checkpoint({}, {}, "", merged=False, data=data)
     try:
@@ -115,12 +116,12 @@ def test_a_test_on_other_data_is_refused_in_one_line(
     monkeypatch.setattr(build, "model_of", reached)
     overrides = own("ape", "zebra")
     data = train.identify(build.datamodule(compose.load(OWN, overrides)).data)
-    assert tested(data, overrides) == ""
-    more = tested(data, own("ape", "zebra", times=2))
+    assert refusal(data, overrides) == ""
+    more = refusal(data, own("ape", "zebra", times=2))
     assert "trained on other data: 4 train videos, 2 before" in more and "test FILE NAME" in more
-    assert tested(data, overrides, other_videos=True) == ""  # of a run that was named
+    assert refusal(data, overrides, other_videos=True) == ""  # of a run that was named
     for named in (False, True):  # what the head says means nothing for other classes
-        said = tested(data, own("zebra", "ape"), other_videos=named)
+        said = refusal(data, own("zebra", "ape"), other_videos=named)
         assert "for other classes: 2 classes have other numbers, such as 'zebra': 0, was 1" in said
 
 
@@ -151,7 +152,8 @@ def test_on_the_command_line_from_training_to_merging(tmp_path: Path) -> None:
                 place.mkdir(parents=True)
                 grey = [np.full((32, 32, 3), 9 * t, np.uint8) for t in range(8)]
                 for number in range(4):
-                    write(place / f"{number}.mp4", grey)
+                    make_videos.write(place / f"{number}.mp4", grey)
+    small_sweep.write(tmp_path)
     a, c = (f"data.root={tmp_path / root}" for root in "ac")
     finish(start(tmp_path, "run", RUN, a, *SMALL))
     (file,) = (tmp_path / "results").rglob("seed0.json")
