@@ -164,7 +164,7 @@ def test_on_the_command_line_from_training_to_merging(tmp_path: Path) -> None:
     assert "failed: the run's checkpoint comes from other data: 2 classes, 2 before" in said
     (place,) = saved(tmp_path, "zeroi2v")
     last, merged = place / "last.ckpt", tmp_path / "merged.safetensors"
-    refused = finish(start(tmp_path, "test", str(last), c), code=2)
+    refused = finish(start(tmp_path, "test", str(last), RUN, c, *SMALL), code=2)
     assert "trained for other classes" in refused.splitlines()[-1]
     assert "merged_top1" in finish(start(tmp_path, "test", str(last)))
     finish(start(tmp_path, "merge", str(last), "-o", str(merged)))
