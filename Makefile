@@ -30,7 +30,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 sweep: $(INSTALLED)  ## Run what SWEEP (quick) lacks, ON=local, ray or slurm, and write the leaderboard
 	@$(PY) -m benchmark sweep $(SWEEP) $(if $(ON),--on $(ON))
 
-leaderboard: $(INSTALLED)  ## Write results/README.md from the records in results/
+leaderboard: $(INSTALLED)  ## Write the boards of the records in results/
 	@$(PY) -m benchmark leaderboard
 
 bench: bench-data  ## Run every benchmark of speed there is

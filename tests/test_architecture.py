@@ -39,6 +39,7 @@ LAYERS = [  # from the ground up; a room imports of ours only what stands on a l
 ]
 FACES = {"benchmark", "datamodules"}  # import lazily, whatever they offer
 LEVELS = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
+PAGE = "benchmark.leaderboard.interactive."
 DOORS = {  # who may import it, anywhere in the file
     "av": "datamodules.",
     "pytorchvideo": "datamodules.",
@@ -47,7 +48,10 @@ DOORS = {  # who may import it, anywhere in the file
     "wandb_workspaces": "benchmark.tracking.",
     "ray": "benchmark.sweeps.launchers.ray",
     "submitit": "benchmark.sweeps.launchers.",
-    "matplotlib": "benchmark.leaderboard.plots",
+    **dict.fromkeys(
+        ("altair", "vl_convert", "itables", "jinja2"), "benchmark.leaderboard.interactive."
+    ),
+    "matplotlib": "benchmark.leaderboard.pictures.",
 }
 HEAVY = {
     *("torch", "torchvision", "torchmetrics", "lightning", "timm"),

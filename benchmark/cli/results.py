@@ -1,32 +1,52 @@
 """Verbs about results: the board of the records, what is stale of them, the board on wandb."""
 
+import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from benchmark.cli.runs import a_sweep
 from benchmark.cli.verb import Verb, existing_folder
 
+FORMATS = ("csv", "json", "latex")
+
 
 def leaderboard_arguments(parser: ArgumentParser) -> None:
     """Add what `leaderboard` takes."""
-    parser.add_argument("folder", nargs="?", type=Path, help="print its records' table only")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("folder", nargs="?", type=Path, help="print its records' table only")
+    what.add_argument("--published", action="store_true", help="write what the papers print")
+    parser.add_argument("--all", action="store_true", help="print every column")
+    parser.add_argument("--as", dest="form", choices=FORMATS, help="print for other programs")
 
 
 def leaderboard(args: Namespace) -> None:
     """Write the leaderboard, or print the table of a folder of records.
 
     python -m benchmark leaderboard
-    python -m benchmark leaderboard results/scratch
+    python -m benchmark leaderboard results/scratch --all
+    python -m benchmark leaderboard results/digits --as latex
+    python -m benchmark leaderboard --published
     """
-    from benchmark.leaderboard import pages
+    from benchmark.leaderboard import board, exports, pages
     from benchmark.results import record
     from datamodules.files import display_path
 
-    if folder := existing_folder(args.folder):
-        print(pages.plain(record.records(folder)) or f"no records in {folder}")
+    if args.published:
+        from benchmark.cost import published_page  # imports torch
+
+        published_page.write()
+        print(f"see {display_path(published_page.PAGE)}")
         return
-    pages.write()
-    print(f"see {display_path(record.RESULTS / pages.PAGE)}")
+    folder = existing_folder(args.folder)
+    if not folder and not args.all and not args.form:
+        board.write()
+        print(f"see {display_path(record.RESULTS / board.PAGE)}{board.interactive_hint()}")
+    elif not (found := record.records(folder)):
+        print(f"no records in {display_path(folder or record.RESULTS)}", file=sys.stderr)
+    elif args.form:
+        print(exports.export(pages.tested(found), args.form), end="")
+    else:
+        print(pages.plain(found, everything=args.all))
 
 
 def stale_arguments(parser: ArgumentParser) -> None:

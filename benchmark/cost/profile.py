@@ -6,7 +6,7 @@ from typing import Any
 from benchmark.cost import counts
 from benchmark.recipes import build
 from benchmark.recipes.schema import Recipe
-from benchmark.results.published import published
+from benchmark.results import published
 
 
 def profile(recipe: Recipe, num_classes: int) -> dict[str, Any]:
@@ -18,8 +18,15 @@ def profile(recipe: Recipe, num_classes: int) -> dict[str, Any]:
     """
     model, views = build.meta_model(recipe, num_classes), recipe.test.clips * recipe.test.crops
     costs = counts.model_costs(model, size=recipe.clip.size, views=views)
-    more = {"macs": costs.macs_per_view * views, "published": published(recipe, views)}
+    more = {"macs": costs.macs_per_view * views, "published": _published(recipe, views)}
     return asdict(costs) | more
+
+
+def _published(recipe: Recipe, views: int) -> dict[str, Any] | None:
+    """Return the row of the papers that is about this configuration, its source written out."""
+    everything = published.read()
+    row = published.like(everything.rows, recipe.name, frames=recipe.clip.frames, views=views)
+    return None if row is None else asdict(row) | {"source": everything.citation(row)}
 
 
 def table(found: dict[str, Any]) -> str:
@@ -49,4 +56,5 @@ def table(found: dict[str, Any]) -> str:
         )
     if theirs:
         lines.append(f"published: {theirs['source']}")
+        lines += [f"doubt: {each}" for each in theirs["doubts"]]
     return "\n".join(lines)

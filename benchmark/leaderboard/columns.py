@@ -30,6 +30,7 @@ class Column:
     direction: Literal["higher", "lower"] | None
     value: Callable[[Row], Value]
     text: Callable[[Row], str]
+    default: bool = True
 
 
 def _accuracy(row: Row) -> str:

@@ -1,27 +1,30 @@
-"""The leaderboard: a pure function of the records."""
+"""The leaderboard's pages in Markdown: a board per protocol, an index; functions of the records."""
 
-import html
-import os
-import re
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
 
 from benchmark.leaderboard.columns import COLUMNS
-from benchmark.leaderboard.tables import Row, data_change, order_blind_ceiling, tables
+from benchmark.leaderboard.markdown import code, escape, table
+from benchmark.leaderboard.papers import beside_papers
+from benchmark.leaderboard.tables import Row, Tables, data_change, order_blind_ceiling, tables
 from benchmark.recipes.compose import changes
-from benchmark.results import record
+from benchmark.recipes.name import RunName
 from benchmark.results.record import Record
-from datamodules.files import atomic_write
 
-PAGE = "README.md"
-PICTURE = "accuracy.svg"
+TITLE = "# Leaderboard: "
+PICTURES = {  # by what is shown of a protocol: their files are NAME.svg and NAME-dark.svg
+    "accuracy": "top-1 accuracy against tunable parameters",
+    "intervals": "top-1 accuracy of each method, its seeds and its interval",
+    "curves": "training curves",
+    "heat_map": "top-1 accuracy of every method on every dataset",
+}
+NOTE = "Accuracies are means over seeds, on the test split, with the last weights."
 DIRTY = "†"
 MIXED = "‡"
-INTRODUCTION = """\
-# Leaderboard
-
-Written by `python -m benchmark leaderboard` from the records in this folder, never by hand.
-"""
+HEADER = [column.title for column in COLUMNS if column.default]
+PAPERS = """\
+[PUBLISHED.md](PUBLISHED.md): what the papers print, dataset by dataset, each number with its source
+and beside our own count of parameters and GFLOPs."""
+WRITTEN = "Written by `python -m benchmark leaderboard` from the records here, never by hand."
 LEGEND = """\
 **top-1**: accuracy in percent on the test split, read once, with the last weights; the mean over
 seeds ± their sample standard deviation. **tunable**: parameters that train, the head included.
@@ -34,91 +37,90 @@ What **{ceiling}** means here: a model that is blind to the order of frames cann
 often. The test split holds every clip together with its frame-reversed twin, such a model answers
 both alike, and only one of the two answers is right. Above it (the dashed line) a method sees time.
 """
+RULES = """\
+## Rules
+
+A row is the runs of one recipe that differ in nothing but the seed. Rows of one table were trained
+and tested on the same videos (by checksum of their lists), with the same backbone (by fingerprint
+of its weights) and protocol, and may be compared; numbers of different tables may not. A run gets a
+row when it was tested once, on the test split, with the weights of its last step; runs that score
+held-out training clips are for tuning, and left out. Runs whose recipe was changed by overrides lie
+in `results/scratch/` and never stand here.
+"""
 
 
-HEADER = [column.title for column in COLUMNS]
+def by_protocol(records: Iterable[Record]) -> dict[str, list[Record]]:
+    """Return the records of each protocol, whose board lies in the folder of that name."""
+    found: dict[str, list[Record]] = {}
+    for each in records:
+        found.setdefault(RunName.parse(each.name).protocol, []).append(each)
+    return dict(sorted(found.items()))
 
 
-def render(records: Iterable[Record]) -> dict[str, str]:
-    """Return the board's files by name; the same records give the same bytes.
-
-    Records that read held-out training clips instead of the test split are left out, and counted.
-    """
-    everything = list(records)
-    board = {PAGE: _page(everything)}
-    if found := tables(_tested(everything)):
-        # it imports matplotlib: too slow for those who only read numbers
-        from benchmark.leaderboard import plots
-
-        board[PICTURE] = plots.draw(found)
-    return board
+def tested(records: Iterable[Record]) -> Tables:
+    """Return the tables of those records that read the test split."""
+    return tables(each for each in records if each.metrics.split == "test")
 
 
-def write() -> None:
-    """Write the board of RESULTS."""
-    _write(render(record.records()))
-
-
-def refresh() -> None:
-    """Write the board of RESULTS if the records say otherwise, one that is gone by its absence.
-
-    The picture takes a second to draw, and shows what the page says: it is taken to be right while
-    the page is and it is younger than the records, which may differ by less than the page's digits.
-    """
-    records, files = record.records(), record.files()
-    page, picture = record.RESULTS / PAGE, record.RESULTS / PICTURE
-    if not files and not page.exists():
-        return
-    newest = max((file.stat().st_mtime_ns for file in files), default=0)
-    drawn = picture.exists() and picture.stat().st_mtime_ns > newest
-    if not drawn or not _holds(page, _page(records)):
-        _write(render(records))
-        if picture.exists():
-            os.utime(picture)  # drawn anew, though it may be the same, as after a checkout
-
-
-def _write(board: dict[str, str]) -> None:
-    """Write what differs, and remove a picture that nothing is left of."""
-    for name, text in board.items():  # only now: a board that cannot be drawn stays as it was
-        if not _holds(record.RESULTS / name, text):
-            with atomic_write(record.RESULTS / name) as file:
-                file.write(text.encode())
-    if PICTURE not in board:
-        (record.RESULTS / PICTURE).unlink(missing_ok=True)
-
-
-def _holds(file: Path, text: str) -> bool:
-    return file.exists() and file.read_bytes() == text.encode()
-
-
-def _tested(records: Iterable[Record]) -> list[Record]:
-    return [each for each in records if each.metrics.split == "test"]
-
-
-def _page(everything: Sequence[Record]) -> str:
-    tested = _tested(everything)
-    found = tables(tested)
-    if not found:
-        return f"{INTRODUCTION}\nThere are no records yet: `make sweep` makes some.\n"
-    parts = [INTRODUCTION, f"![top-1 accuracy against tunable parameters]({PICTURE})\n", LEGEND]
+def board(protocol: str, records: Sequence[Record]) -> str:
+    """Return the page of a protocol from all of its records."""
+    found = tested(records)
+    parts = [f"{TITLE}{escape(protocol)}\n", f"{WRITTEN} [All boards](../README.md)\n"]
+    first, *others = (picture(name, text) for name, text in PICTURES.items())
+    parts += [first, LEGEND] if found else []
     for name, rows in found.items():
-        parts.append(f"## {' · '.join(escape(part) for part in name.split('/'))}\n")
+        parts.append(f"## {' · '.join(escape(part) for part in name.split('/')[1:])}\n")
         ceiling = order_blind_ceiling(rows)
         if ceiling is not None:
             parts.append(BLIND.format(ceiling=f"{100 * ceiling:.0f} %"))
         if other := data_change(found, name):
             parts.append(f"**Not the data of the first table of this name:** {escape(other)}.\n")
         parts += [_table(rows), *(f"{note}\n" for note in notes(rows))]
-    if left := len(everything) - len(tested):
+        parts += [papers] if (papers := beside_papers(rows)) else []
+    parts += ["## Pictures\n", *others, RULES] if found else []
+    if left := sum(each.metrics.split != "test" for each in records):
         parts.append(f"Left out: {_count(left, 'run')} scored on held-out training clips.\n")
     return "\n".join(parts)
 
 
-def plain(records: Iterable[Record]) -> str:
-    """Return the tables as aligned text, for a terminal."""
+def index(boards: Mapping[str, Tables]) -> str:
+    """Return the page that leads to the boards, by protocol."""
+    parts = ["# Leaderboards\n", f"{WRITTEN}\n"]
+    parts.append(f"{PAPERS}\n")
+    if not boards:
+        return "\n".join([*parts, "There are no records yet: `make sweep` makes some.\n"])
+    first = next(iter(boards))
+    parts.append(picture(f"{first}/accuracy", PICTURES["accuracy"]))
+    cells = []
+    for protocol, found in boards.items():
+        for name, rows in found.items():
+            _, data, backbone = name.split("/", 2)
+            best = next(column.text(rows[0]) for column in COLUMNS if column.name == "top1")
+            runs = sum(len(row.records) for row in rows)
+            place = f"[{escape(protocol)}]({protocol}/README.md)", escape(data), escape(backbone)
+            cells.append([*place, str(len(rows)), str(runs), code(rows[0].method), best])
+    header = ("board", "data", "backbone", "methods", "runs", "best", "top-1 %")
+    parts.append(table(header, cells, left=(0, 1, 2, 5)))
+    return "\n".join(parts)
+
+
+def picture(name: str, text: str) -> str:
+    """Return a picture for a page: NAME.svg, on dark pages NAME-dark.svg."""
+    return (
+        "<picture>\n"
+        f'  <source media="(prefers-color-scheme: dark)" srcset="{name}-dark.svg">\n'
+        f'  <img alt="{text}" src="{name}.svg">\n'
+        "</picture>\n"
+    )
+
+
+def plain(records: Iterable[Record], *, everything: bool = False) -> str:
+    """Return the tables as aligned text, for a terminal: the default columns, or all."""
     blocks, found = [], tables(records)
     for name, rows in found.items():
-        lines = [HEADER, *([column.text(row) for column in COLUMNS] for row in rows)]
+        shown = [column for column in COLUMNS if column.default or everything]
+        lines = [[column.title for column in shown]]
+        lines += [[column.text(row) for column in shown] for row in rows]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         aligned = [
             "  ".join([first.ljust(widths[0]), *map(str.rjust, rest, widths[1:])]).rstrip()
@@ -138,7 +140,7 @@ def notes(rows: Sequence[Row]) -> list[str]:
     if min(row.top1.n for row in rows) == 1:
         found.append("One seed ranks nothing: differences of a point or two may be chance.")
     if len(set(commits)) > 1:
-        each = (f"{_code(c)} ({_count(commits.count(c), 'run')})" for c in sorted(set(commits)))
+        each = (f"{code(c)} ({_count(commits.count(c), 'run')})" for c in sorted(set(commits)))
         found.append(
             f"These runs come from {len(set(commits))} states of the code: {', '.join(each)}."
         )
@@ -149,24 +151,13 @@ def notes(rows: Sequence[Row]) -> list[str]:
     return found
 
 
-def escape(text: str) -> str:
-    """Return text of unknown origin for a Markdown page: it stays text, on one line."""
-    text = html.escape(" ".join(text.split()), quote=False)
-    return re.sub(r"([\\`*_\[\]|~$])", r"\\\1", text)
-
-
-def _code(text: str) -> str:
-    """Return a name as a code span, safe in a table."""
-    return "`" + " ".join(text.split()).replace("`", "'").replace("|", "\\|") + "`"
-
-
 def _table(rows: Sequence[Row]) -> str:
-    lines = [" | ".join(HEADER), " | ".join(["---", *["--:"] * (len(HEADER) - 1)])]
+    cells = []
     for row in rows:
         marks = f"{DIRTY if _dirty(row) else ''}{MIXED if _mixed(row) else ''}"
-        method, *numbers = (column.text(row) for column in COLUMNS)
-        lines.append(" | ".join([f"{_code(method)}{marks}", *numbers]))
-    return "\n".join(f"| {line} |" for line in lines) + "\n"
+        method, *numbers = (column.text(row) for column in COLUMNS if column.default)
+        cells.append([f"{code(method)}{marks}", *numbers])
+    return table(HEADER, cells)
 
 
 def _count(number: int, noun: str) -> str:

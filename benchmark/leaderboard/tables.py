@@ -17,11 +17,22 @@ from datamodules.identity import difference
 
 @dataclass(frozen=True)
 class Row:
-    """A method in one table: its records, one per seed, and what they say together."""
+    """A method in one table: its records, one per seed, and what they say together.
+
+    Attributes:
+        method: Its name.
+        records: One per seed.
+        top1: Mean and spread of its accuracy (fractions).
+        interval: In which its accuracy over new seeds and new videos lies, with 95 % confidence;
+            None: the records do not tell.
+        ranks: Between which it lies, from 1, for all rows of the table at once; None likewise.
+    """
 
     method: str
     records: tuple[Record, ...]
     top1: Summary
+    interval: tuple[float, float] | None = None
+    ranks: tuple[int, int] | None = None
 
     @property
     def merged(self) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmark import lookup
 from benchmark.errors import UserError
-from benchmark.leaderboard import pages
+from benchmark.leaderboard import board, pages
 from benchmark.recipes import compose
 from benchmark.recipes.name import SCRATCH, RunName
 from benchmark.results import record
@@ -76,9 +76,9 @@ def sweep(
                 _set_aside(each.job)
         ended = import_module(f"benchmark.sweeps.launchers.{on}").run(todo, title=name)
         failures = [each for each in ended if not record.path(each.job.name).exists()]
-    pages.refresh()
+    board.refresh()
     if todo and (done := [found for job in jobs if (found := _record(job))]):
-        print(f"\n{pages.plain(done)}\n\nsee {_board(jobs)}")
+        print(f"\n{pages.plain(done)}\n\nsee {_board(jobs)}{board.interactive_hint()}")
     for failure in failures:
         if held(failure.job.folder):
             print(f"left out, it is running elsewhere: {failure.job.name}: {failure.reason}")
@@ -114,7 +114,7 @@ def run_one(job: Job, *, again: bool = False) -> Failure | None:
             if not file.exists():
                 shutil.move(place, file)
         return failure
-    pages.refresh()
+    board.refresh()
     return None
 
 
@@ -173,5 +173,10 @@ def _record(job: Job) -> Record | None:
 
 
 def _board(jobs: Sequence[Job]) -> str:
-    scratch = all(RunName.parse(job.name).scratch for job in jobs)
-    return files.display_path(record.RESULTS / (SCRATCH if scratch else "README.md"))
+    """Return where a reader sees the runs side by side, relative to where they are."""
+    runs = [RunName.parse(job.name) for job in jobs]
+    if all(run.scratch for run in runs):
+        return files.display_path(record.RESULTS / SCRATCH)
+    protocols = {run.protocol for run in runs if not run.scratch}
+    folder = record.RESULTS / protocols.pop() if len(protocols) == 1 else record.RESULTS
+    return files.display_path(folder / board.PAGE)

@@ -1,7 +1,7 @@
 """The dashboard: the board of a sweep in wandb, as one run, and a workspace of the sweep's runs."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean
@@ -54,7 +54,9 @@ def dashboard(name: str, records: Sequence[Record], *, runs: int, project: str) 
             tags=(JOB,),
             config={"sweep": name, "runs": runs, "records": [each.name for each in records]},
         )
-        run.log(board(tables(records)) | pictures())
+        found = tables(records)
+        drawn = pictures({table.partition("/")[0] for table in found})
+        run.log(board(found) | drawn)
         if run.disabled:
             print("wandb is disabled: nothing was logged")
             return
@@ -102,10 +104,14 @@ def board(found: Tables) -> dict[str, Any]:
     return charts
 
 
-def pictures() -> dict[str, Any]:
-    """Return the pictures of the leaderboard's page."""
-    drawn = sorted(record.RESULTS.glob("*.svg"))
-    return {f"board/{file.stem}": wandb.Html(file.read_text("utf-8"), False) for file in drawn}
+def pictures(protocols: Iterable[str]) -> dict[str, Any]:
+    """Return the pictures of protocols' boards, those for light pages."""
+    drawn = [file for each in protocols for file in (record.RESULTS / each).glob("*.svg")]
+    return {
+        f"board/{file.parent.name}/{file.stem}": wandb.Html(file.read_text("utf-8"), False)
+        for file in sorted(drawn)
+        if not file.stem.endswith("-dark")
+    }
 
 
 def save_workspace(name: str, entity: str, project: str) -> None:

@@ -212,8 +212,9 @@ def test_a_folder_of_records_is_shown_as_a_table(capsys):
 def test_the_board_is_written_where_results_are(capsys):
     finish(compose.load(RUN))
     assert main(["leaderboard"]) == 0
-    assert "`st_adapter`" in (record.RESULTS / "README.md").read_text()
-    assert (record.RESULTS / "accuracy.svg").exists()
+    assert "quick/README.md" in (record.RESULTS / "README.md").read_text()
+    assert "`st_adapter`" in (record.RESULTS / "quick" / "README.md").read_text()
+    assert (record.RESULTS / "quick" / "accuracy.svg").exists()
 
 
 def test_an_interrupt_is_told_in_one_line(capsys, monkeypatch):

@@ -7,7 +7,6 @@ import yaml
 
 from benchmark.cli.parser import main
 from benchmark.recipes import compose
-from benchmark.results.published import PUBLISHED
 from datamodules.files import ROOT
 
 REFERENCE = ROOT / "tests" / "fixtures" / "reference" / "parameters.yaml"
@@ -22,12 +21,6 @@ RUNS = sorted(
 )
 
 
-def test_every_published_method_has_a_run():
-    rows = yaml.safe_load(PUBLISHED.read_text())
-    published = {f"paper/{row['data']}/{row['backbone']}/{row['method']}" for row in rows}
-    assert published == set(RUNS) and len(RUNS) == 14
-
-
 @pytest.mark.parametrize("run", RUNS)
 def test_a_paper_run_costs_what_its_paper_says(run, capsys, tmp_path, monkeypatch):
     monkeypatch.setattr("datamodules.files.RUNS", tmp_path)  # there is no data
@@ -36,7 +29,8 @@ def test_a_paper_run_costs_what_its_paper_says(run, capsys, tmp_path, monkeypatc
     _, data, backbone, name = run.split("/")
     loaded = compose.load(run)
     assert found["views"] == loaded.test.clips * loaded.test.crops == found["published"]["views"]
-    assert found["macs"] / 1e9 == pytest.approx(found["published"]["gmacs"], rel=3e-3)
+    if "gmacs" not in (found["published"]["differences"] or {}):
+        assert found["macs"] / 1e9 == pytest.approx(found["published"]["gmacs"], rel=3e-3)
     counts = yaml.safe_load(REFERENCE.read_text())[name][f"{SHORT[backbone]}/400"]
     trained, total = map(int, counts.split())  # with 8 frames and 400 classes
     more = (CLASSES[data] - 400) * (WIDTH[backbone] + 1)
@@ -46,6 +40,14 @@ def test_a_paper_run_costs_what_its_paper_says(run, capsys, tmp_path, monkeypatc
         trained + more,
         total + more,
     )
+
+
+def test_the_doubts_about_what_is_printed_stand_below_it(capsys):
+    assert main(["profile", "paper/kinetics400/vit_l14_clip/aim", "--classes", "400"]) == 0
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        "published: AIM README, line 93 (https://github.com/taoyang1122/adapt-image-models)",
+        "doubt: 2902 is a misprint of 2802.",
+    ]
 
 
 def test_options_of_a_paper_run_are_those_of_its_method():

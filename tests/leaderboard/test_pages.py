@@ -1,91 +1,46 @@
-"""The board is a function of the records, and says what a reader must know to believe it."""
+"""The board's pages are functions of the records, and say what a reader must know to believe it."""
 
-import math
-import os
 import random
 import statistics
-import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 
-import matplotlib
 import pytest
-from made_record import made_record
+from made_board import METHODS, made, made_board
 
-from benchmark.leaderboard import pages, plots
+from benchmark.leaderboard import pages
 from benchmark.leaderboard.columns import COLUMNS, values
-from benchmark.leaderboard.pages import HEADER, PAGE, PICTURE, escape, plain, render
-from benchmark.leaderboard.statistics import summarize
+from benchmark.leaderboard.pages import HEADER, escape, plain
 from benchmark.leaderboard.tables import order_blind_ceiling, tables
-from benchmark.results import record
 from benchmark.results.schema import SplitChecksum
-from datamodules import files
 from datamodules.identity import ListedVideos
 
-METHODS = {  # top-1 and tunable parameters, as the prototype had them on digits
-    "st_adapter": (0.99, 47_000),
-    "full_divided": (0.9, 660_000),
-    "aim": (0.79, 60_000),
-    "zeroi2v": (0.64, 83_000),
-    "full": (0.31, 470_000),
-    "partial": (0.27, 112_000),
-    "prompt_tuning": (0.24, 4_700),
-    "linear_probe": (0.19, 776),
-}
-
-
-def made(
-    method="aim", seed=0, top1=0.5, tunable=1000, table="digits/digits_motion/vit_digits", **more
-):
-    return made_record(
-        f"{table}/{method}/seed{seed}",
-        {"seed": seed, "optim": {"lr": more.pop("lr", 0.1)}},
-        metrics={"top1": top1, "split": more.pop("split", "test")},
-        cost={"trained_parameters": tunable, **more.pop("cost", {})},
-        **more,
-    )
-
 
 @pytest.fixture
-def drawn():
-    """Ask for real pictures."""
+def records():
+    return made_board()
 
 
-@pytest.fixture(autouse=True)
-def undrawn(request, monkeypatch):
-    """Leave out the pictures where nobody looks at them: they take longer than all the rest."""
-    if "drawn" not in request.fixturenames:
-        monkeypatch.setattr(plots, "draw", lambda found: "<svg/>")
+def page(records):
+    return pages.board("digits", records)
 
 
-@pytest.fixture
-def board():
-    chance = random.Random(0)
-    return [
-        made(method, seed, min(1.0, top1 + chance.gauss(0, 0.01)), tunable)
-        for method, (top1, tunable) in METHODS.items()
-        for seed in range(3)
-    ]
-
-
-def rows(page):
+def rows(text):
     """Return the cells of a page's tables, without headers."""
-    lines = [line for line in page.splitlines() if line.startswith("| `")]
+    lines = [line for line in text.splitlines() if line.startswith("| `")]
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
 
 
-def test_the_same_records_give_the_same_bytes_in_any_order(board, drawn):
-    first = render(board)
-    assert set(first) == {PAGE, PICTURE}
-    random.Random(1).shuffle(board)
-    again = render(board)
-    assert again == first and "<svg" in again[PICTURE]
+def test_the_same_records_give_the_same_page_in_any_order(records):
+    first = page(records)
+    random.Random(1).shuffle(records)
+    assert page(records) == first
 
 
-def test_a_row_holds_what_its_seeds_say_together(board):
-    found = {row[0].strip("`"): row for row in rows(render(board)[PAGE])}
+def test_a_row_holds_what_its_seeds_say_together(records):
+    found = {row[0].strip("`"): row for row in rows(page(records))}
     assert found.keys() == METHODS.keys()
     for method, (_, tunable) in METHODS.items():
-        values = [100 * run.metrics.top1 for run in board if f"/{method}/" in run.name]
+        values = [100 * run.metrics.top1 for run in records if f"/{method}/" in run.name]
         _, top1, seeds, parameters, total, flops, time = found[method]
         mean, spread = statistics.mean(values), statistics.stdev(values)
         assert top1 == f"{mean:.1f} ± {spread:.1f}" and seeds == "3"
@@ -94,47 +49,45 @@ def test_a_row_holds_what_its_seeds_say_together(board):
 
 
 def test_the_best_comes_first_and_of_equals_the_one_that_trains_less():
-    page = render(
+    text = page(
         [made("a", top1=0.5, tunable=9), made("b", top1=0.5, tunable=3), made("c", top1=0.7)]
     )
-    assert [row[0] for row in rows(page[PAGE])] == ["`c`", "`b`", "`a`"]
+    assert [row[0] for row in rows(text)] == ["`c`", "`b`", "`a`"]
 
 
-def test_one_seed_has_no_spread_and_ranks_nothing(board):
-    assert "±" not in "".join(map(str, rows(render([made()])[PAGE])))
-    assert "One seed ranks nothing" in render([made()])[PAGE]
-    assert "One seed ranks nothing" not in render(board)[PAGE]
+def test_one_seed_has_no_spread_and_ranks_nothing(records):
+    assert "±" not in "".join(map(str, rows(page([made()]))))
+    assert "One seed ranks nothing" in page([made()])
+    assert "One seed ranks nothing" not in page(records)
 
 
 def test_protocol_data_and_backbone_have_tables_of_their_own():
     names = [
         "digits/digits_motion/vit_digits",
         "digits/digits_identity/vit_digits",
-        "fair/ssv2/vit_b16_clip",
+        "digits/ssv2/vit_b16_clip",
     ]
-    page = render([made(table=name) for name in names])[PAGE]
-    headings = [line for line in page.splitlines() if line.startswith("## ")]
-    assert len(headings) == 3 and len(rows(page)) == 3
-    assert r"## fair · ssv2 · vit\_b16\_clip" in headings
+    text = page([made(table=name) for name in names])
+    headings = [line for line in text.splitlines() if line.startswith("## ") and "·" in line]
+    assert len(headings) == 3 and len(rows(text)) == 3
+    assert r"## ssv2 · vit\_b16\_clip" in headings
 
 
 def test_big_numbers_are_written_as_papers_do():
     cost = {"total_parameters": 93_217_168, "macs_per_view": 151_800_000_000, "train_seconds": 4000}
-    (row,) = rows(render([made(tunable=7_202_000, cost=cost)])[PAGE])
+    (row,) = rows(page([made(tunable=7_202_000, cost=cost)]))
     assert row[3:] == ["7.20 M", "93.22 M", "151.8 × 3", "1:06 h"]
 
 
 def test_what_is_merged_says_so():
-    (row,) = rows(render([made(cost={"merged": True})])[PAGE])
+    (row,) = rows(page([made(cost={"merged": True})]))
     assert row[5] == "0.0600 × 3 merged"
 
 
-def test_a_ceiling_for_order_blind_models_is_explained_and_drawn(board, drawn):
-    ceiling = [replace(run, data=replace(run.data, order_blind_ceiling=0.5)) for run in board]
-    with_, without = render(ceiling), render(board)
-    assert "**50 %**" in with_[PAGE] and "reversed" in with_[PAGE]
-    assert "reversed" not in without[PAGE]
-    assert "stroke-dasharray" in with_[PICTURE] and "stroke-dasharray" not in without[PICTURE]
+def test_a_ceiling_for_order_blind_models_is_explained(records):
+    ceiling = [replace(run, data=replace(run.data, order_blind_ceiling=0.5)) for run in records]
+    with_, without = page(ceiling), page(records)
+    assert "**50 %**" in with_ and "reversed" in with_ and "reversed" not in without
     assert order_blind_ceiling(tables(ceiling)["digits/digits_motion/vit_digits"]) == 0.5
 
 
@@ -151,8 +104,8 @@ def test_a_ceiling_for_order_blind_models_is_explained_and_drawn(board, drawn):
     ],
 )
 def test_what_makes_records_differ_is_noted(other, note):
-    assert note in render([made(seed=0), made(seed=1, **other)])[PAGE]
-    assert note not in render([made(seed=0), made(seed=1)])[PAGE]
+    assert note in page([made(seed=0), made(seed=1, **other)])
+    assert note not in page([made(seed=0), made(seed=1)])
 
 
 def test_records_of_other_data_have_a_table_of_their_own_that_says_what_is_other():
@@ -161,53 +114,48 @@ def test_records_of_other_data_have_a_table_of_their_own_that_says_what_is_other
     known = {"listed": {"train": same, "test": same}}  # the others are of an older version
     runs = [made(seed=0), made("full"), made(seed=1, top1=0.9, data={"splits": videos})]
     runs += [made(seed=2, data=known), made("full", 1, data={"classes": ("up", "down")})]
-    page = render(runs)[PAGE]
-    name = r"## digits · digits\_motion · vit\_digits"
-    headings = [line for line in page.splitlines() if line.startswith("## ")]
+    text = page(runs)
+    name = r"## digits\_motion · vit\_digits"
+    headings = [line for line in text.splitlines() if line.startswith("## ") and "·" in line]
     assert headings == [name, f"{name}, other data", f"{name}, other data 3"]
-    assert "**Not the data of the first table of this name:** 5 test videos, 4 before." in page
-    assert "2 classes, 2 before (2 new, such as 'down'; 2 gone, such as 'left')" in page
-    seeds = [(row[0].strip("`"), row[1], row[2]) for row in rows(page)]
+    assert "**Not the data of the first table of this name:** 5 test videos, 4 before." in text
+    assert "2 classes, 2 before (2 new, such as 'down'; 2 gone, such as 'left')" in text
+    seeds = [(row[0].strip("`"), row[1], row[2]) for row in rows(text)]
     assert sorted(seeds[:2]) == [("aim", "50.0 ± 0.0", "2"), ("full", "50.0", "1")]
     assert seeds[2:] == [("aim", "90.0", "1"), ("full", "50.0", "1")]
     assert "other data: 5 test videos, 4 before" in plain(runs)
-    assert "other data" not in render([made(seed=0), made(seed=1)])[PAGE]
+    assert "other data" not in page([made(seed=0), made(seed=1)])
 
 
 def test_marks_stand_at_the_row_they_are_about():
-    page = render(
-        [made("a", environment={"dirty": True}), made("b"), made("c"), made("c", 1, lr=1)]
-    )[PAGE]
-    assert sorted(row[0] for row in rows(page)) == ["`a`†", "`b`", "`c`‡"]
+    text = page([made("a", environment={"dirty": True}), made("b"), made("c"), made("c", 1, lr=1)])
+    assert sorted(row[0] for row in rows(text)) == ["`a`†", "`b`", "`c`‡"]
 
 
 def test_code_that_nobody_knows_is_dirty():
-    page = render([made(environment={"commit": "unknown", "dirty": True})])[PAGE]
-    assert "†" in page and "unknown" not in page
-    page = render([made(environment={"commit": "unknown", "dirty": True}), made(seed=1)])[PAGE]
-    assert "`unknown` (1 run)" in page
+    text = page([made(environment={"commit": "unknown", "dirty": True})])
+    assert "†" in text and "unknown" not in text
+    text = page([made(environment={"commit": "unknown", "dirty": True}), made(seed=1)])
+    assert "`unknown` (1 run)" in text
 
 
 def test_tuning_runs_are_left_out_and_counted():
-    page = render([made("a"), made("b", split="holdout")])[PAGE]
-    assert len(rows(page)) == 1 and "Left out: 1 run scored on held-out" in page
+    text = page([made("a"), made("b", split="holdout")])
+    assert len(rows(text)) == 1 and "Left out: 1 run scored on held-out" in text
 
 
 def test_no_records_give_a_page_that_says_what_to_do():
-    files = render([])
-    assert set(files) == {PAGE} and "make sweep" in files[PAGE]
+    assert "make sweep" in pages.index({})
 
 
-def test_names_and_devices_from_outside_stay_text(drawn):
+def test_names_and_devices_from_outside_stay_text():
     method = "a|b`<script>alert(1)$x$"
     device = "<img src=x> | *bold* [link](http://x)\n# heading"
-    page, drawing = render([made(method, environment={"device": device})]).values()
-    (row,) = rows(page)
+    text = page([made(method, environment={"device": device})])
+    (row,) = rows(text)
     assert len(row) == 7 and row[0].startswith("`a\\|b'") and row[0].endswith("`")
-    assert "<img" not in page and "\n# heading" not in page and r"\[link\](" in page
-    assert r"\*bold\*" in page
-    assert "<script" not in drawing
-    ElementTree.fromstring(drawing)
+    assert "<img src=x" not in text and "\n# heading" not in text and r"\[link\](" in text
+    assert r"\*bold\*" in text
 
 
 def test_escaped_text_holds_nothing_that_markdown_reads():
@@ -216,9 +164,9 @@ def test_escaped_text_holds_nothing_that_markdown_reads():
     assert escape("1\n2\t3") == "1 2 3"
 
 
-def test_every_column_is_once_and_says_of_a_row_what_records_say(board):
+def test_every_column_is_once_and_says_of_a_row_what_records_say(records):
     assert len({column.name for column in COLUMNS}) == len(COLUMNS) == len(HEADER)
-    (table,) = tables(board).values()
+    (table,) = tables(records).values()
     for row in table:
         found = values(row)
         for key in ("trained_parameters", "total_parameters", "train_seconds", "views"):
@@ -238,137 +186,15 @@ def test_costs_that_one_run_does_not_know_are_left_open():
     assert values(row)["training_macs"] is None and values(row)["views"] == 3
 
 
-def test_a_terminal_gets_aligned_columns(board):
-    lines = plain(board).splitlines()
+def test_a_terminal_gets_aligned_columns(records):
+    lines = plain(records).splitlines()
     assert lines[0] == "digits/digits_motion/vit_digits" and len(lines) == 2 + len(METHODS)
     assert len({len(line) for line in lines[1:]}) == 1
     assert lines[2].startswith("st_adapter ")
 
 
-def test_the_sample_standard_deviation_is_over_n_minus_1():
-    assert summarize([0.0, 2.0]).sd == pytest.approx(math.sqrt(2))
-    assert summarize([3.0]).sd is None and summarize([3.0]).mean == 3.0
-    for bad in ([], [float("nan")]):
-        with pytest.raises(ValueError, match="nothing to summarize"):
-            summarize(bad)
-
-
-def boxes(figure):
-    """Return, per panel, what its methods' names cover, and where its points are, in pixels."""
-    for panel in figure.axes:
-        names = [text for text in panel.texts if text.get_text() in METHODS]
-        places = [text.get_window_extent() for text in names]
-        yield panel, dict(zip([text.get_text() for text in names], places, strict=True))
-
-
-@pytest.mark.parametrize("squeeze", [1.0, 0.2])  # the latter: all methods within 20 points
-def test_labels_cover_neither_each_other_nor_the_points(board, squeeze):
-    records = [
-        replace(run, metrics=replace(run.metrics, top1=0.5 + squeeze * (run.metrics.top1 - 0.5)))
-        for run in board
-    ]
-    with matplotlib.rc_context(plots.STYLE):
-        figure = plots._figure(tables(records))
-    ((panel, labels),) = boxes(figure)
-    assert labels.keys() == METHODS.keys()
-    inside = panel.get_window_extent()
-    (table,) = tables(records).values()
-    for row in table:
-        x, y = panel.transData.transform(plots._point(row))
-        assert inside.contains(x, y)
-        assert not [name for name, box in labels.items() if box.contains(x, y)]
-    for name, box in labels.items():
-        assert inside.contains(box.x0, box.y0) and inside.contains(box.x1, box.y1)
-        assert not [other for other in labels if other != name and labels[other].overlaps(box)]
-
-
-def test_a_board_that_cannot_be_drawn_leaves_the_old_one(tmp_path, monkeypatch):
-    monkeypatch.setattr(record, "RESULTS", tmp_path)
-    made().write()
-    pages.write()
-    before = (tmp_path / PAGE).read_text()
-    made("full").write()
-    monkeypatch.setattr(plots, "draw", lambda found: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        pages.write()
-    assert (tmp_path / PAGE).read_text() == before
-    assert not list(tmp_path.glob(".*"))
-
-
-def test_the_committed_board_is_what_the_committed_records_say(drawn):
-    results = files.ROOT / "results"
-    page, picture = render(record.records(results)).values()
-    assert (results / PAGE).read_bytes() == page.encode()
-    committed = (results / PICTURE).read_text("utf-8")
-    if f"Matplotlib v{matplotlib.__version__}," in committed:  # another may draw otherwise
-        assert committed == picture
-
-
-@pytest.fixture
-def place(tmp_path, monkeypatch):
-    """Make `tmp_path` RESULTS, with a board of two methods, and return it."""
-    monkeypatch.setattr(record, "RESULTS", tmp_path)
-    for method in ("aim", "full"):
-        os.utime(made(method).write(), (0, 0))  # a picture drawn in no time is younger, too
-    pages.refresh()
-    return tmp_path
-
-
-def times(folder):
-    return {file: file.stat().st_mtime_ns for file in folder.rglob("*") if file.is_file()}
-
-
-def test_a_record_that_is_gone_leaves_the_board(place):
-    assert "`full`" in (place / PAGE).read_text()
-    record.path(made("full").name).unlink()
-    pages.refresh()
-    assert "`full`" not in (place / PAGE).read_text() and "`aim`" in (place / PAGE).read_text()
-    record.path(made("aim").name).unlink()
-    pages.refresh()
-    assert (place / PAGE).read_text() == render([])[PAGE] and not (place / PICTURE).exists()
-
-
-@pytest.mark.parametrize("update", [pages.refresh, pages.write])
-def test_a_board_that_is_right_is_not_touched(place, update):
-    before = times(place)
-    update()
-    assert times(place) == before
-
-
-def test_a_board_that_is_right_is_not_drawn(place, monkeypatch):
-    monkeypatch.setattr(plots, "draw", lambda found: 1 / 0)
-    pages.refresh()
-
-
-def test_after_a_checkout_the_picture_is_drawn_once_to_compare(place, monkeypatch):
-    os.utime(place / PICTURE, (0, 0))  # its time says nothing; it is the records', here
-    pages.refresh()
-    monkeypatch.setattr(plots, "draw", lambda found: 1 / 0)
-    pages.refresh()
-
-
-@pytest.mark.parametrize("name", [PAGE, PICTURE])
-def test_what_is_missing_or_was_changed_is_written_again(place, name):
-    right = (place / name).read_bytes()
-    (place / name).unlink()
-    pages.refresh()
-    assert (place / name).read_bytes() == right
-    (place / name).write_text("wrong")
-    pages.write()
-    assert (place / name).read_bytes() == right
-
-
-def test_a_difference_below_the_pages_digits_reaches_the_picture(place, monkeypatch):
-    monkeypatch.setattr(plots, "draw", lambda found: "<svg>new</svg>")
-    before = (place / PAGE).read_bytes()
-    later = (place / PICTURE).stat().st_mtime + 1
-    os.utime(made("aim", top1=0.50001).write(), (later, later))
-    pages.refresh()
-    assert (place / PAGE).read_bytes() == before
-    assert (place / PICTURE).read_text() == "<svg>new</svg>"
-
-
-def test_where_nothing_ever_ran_there_is_no_board(tmp_path, monkeypatch):
-    monkeypatch.setattr(record, "RESULTS", tmp_path)
-    pages.refresh()
-    assert not list(tmp_path.iterdir())
+def test_the_index_leads_to_every_board():
+    found = {"digits": pages.tested(made_board()), "own": pages.tested([made(table="own/x/y")])}
+    text = pages.index(found)
+    assert "[digits](digits/README.md)" in text and "[own](own/README.md)" in text
+    assert "8 | 24 | `st_adapter`" in text and 'srcset="digits/accuracy-dark.svg"' in text

@@ -13,7 +13,7 @@ from make_datasets import ucf101
 from places import set_places
 
 from benchmark.cli.parser import main
-from benchmark.leaderboard import plots
+from benchmark.leaderboard import board, pictures
 from benchmark.recipes import compose, dataset
 from benchmark.results import record
 from benchmark.results.record import Record
@@ -29,7 +29,8 @@ Videos = Callable[..., Path]
 @pytest.fixture(autouse=True)
 def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     set_places(monkeypatch, tmp_path)
-    monkeypatch.setattr(plots, "draw", lambda found: "<svg/>")
+    monkeypatch.setattr(pictures, "draw", lambda found: {})
+    monkeypatch.setattr(board, "interactive_possible", lambda: False)
 
 
 @pytest.fixture
@@ -119,8 +120,8 @@ def test_a_name_of_its_own_gives_data_a_record_of_its_own(
     assert ran == ["quick/folder@mine/vit_digits/aim/seed0"]
     assert said(capsys, "run", ran[0], f"data.root={b}")[1].startswith("nothing to do")
     assert said(capsys, "stale")[1] == "no record is stale\n"
-    page = (record.RESULTS / "README.md").read_text()
-    assert r"## quick · folder@mine · vit\_digits" in page and "other data" not in page
+    page = (record.RESULTS / "quick" / "README.md").read_text()
+    assert r"## folder@mine · vit\_digits" in page and "other data" not in page
 
 
 def test_again_makes_the_record_of_other_data_again(
@@ -150,7 +151,7 @@ def test_seeds_of_a_and_of_b_are_never_one_row(
     finish(f"{RUN}/seed0", f"data.root={a}", metrics={"top1": 1.0})
     finish(f"{RUN}/seed1", f"data.root={b}", metrics={"top1": 0.25})
     assert said(capsys, "leaderboard")[0] == 0
-    page = (record.RESULTS / "README.md").read_text()
+    page = (record.RESULTS / "quick" / "README.md").read_text()
     assert "±" not in page.partition("| --- |")[2] and page.count("| `aim`") == 2
     assert "Not the data of the first table" in page and "'cow'" in page
 

@@ -13,7 +13,7 @@ from places import FIXTURES, set_places
 
 from benchmark import lookup
 from benchmark.errors import UserError
-from benchmark.leaderboard import plots
+from benchmark.leaderboard import board, pictures
 from benchmark.recipes import compose
 from benchmark.results import record
 from benchmark.runs import process, progress
@@ -44,7 +44,8 @@ def places(tmp_path, monkeypatch):
     set_places(monkeypatch, tmp_path)
     monkeypatch.setattr(process, "POLL", 0.02)
     monkeypatch.setattr(sweep, "prepare", lambda jobs: None)
-    monkeypatch.setattr(plots, "draw", lambda found: "<svg/>")  # takes longer than all the rest
+    monkeypatch.setattr(pictures, "draw", lambda found: {})  # takes longer than all the rest
+    monkeypatch.setattr(board, "interactive_possible", lambda: False)
 
 
 @pytest.fixture
@@ -172,7 +173,7 @@ def test_only_what_is_missing_is_run_and_the_board_is_written(grid, children, ca
     assert sweep.sweep("mine") == 0
     assert all(record.path(job.name).exists() for job in others)
     assert record.path(first.name).stat().st_mtime_ns == before and not first.folder.exists()
-    board = (record.RESULTS / "README.md").read_text()
+    board = (record.RESULTS / "quick" / "README.md").read_text()
     assert "`aim`" in board and "`linear_probe`" in board
     out = capsys.readouterr().out
     assert "mine: 3 of 4 runs to do" in out and "README.md" in out
@@ -198,7 +199,7 @@ def test_a_failed_run_is_told_with_its_log_and_tried_again_when_asked(grid, chil
         ]
         assert "no luck" in line and f"{name}/log.txt" in line
     assert [job.name for job in left(plan("mine"))] == names
-    assert "`linear_probe`" in (record.RESULTS / "README.md").read_text()
+    assert "`linear_probe`" in (record.RESULTS / "quick" / "README.md").read_text()
 
     children()  # the cause is gone, but nobody said so
     assert sweep.sweep("mine") == 1
@@ -291,7 +292,7 @@ def test_a_board_older_than_its_records_is_written_again(grid, children, capsys)
     for job in plan("mine"):
         finish(job)
     assert sweep.sweep("mine") == 0  # killed before it wrote the board, say
-    assert "`aim`" in (record.RESULTS / "README.md").read_text()
+    assert "`aim`" in (record.RESULTS / "quick" / "README.md").read_text()
 
 
 def test_a_dry_run_only_says_what_would_run(grid, children, capsys):

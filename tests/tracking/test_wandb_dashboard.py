@@ -39,7 +39,7 @@ def records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Re
     made = [made_up(job.recipe, i) for i, job in enumerate(plan("quick"))]
     for each in made:
         each.write()
-    (tmp_path / "results" / "accuracy.svg").write_text("<svg></svg>")
+    (tmp_path / "results" / "quick" / "accuracy.svg").write_text("<svg></svg>")
     yield made
     wandb.teardown()
 
@@ -78,7 +78,7 @@ def logged(folder: Path) -> tuple[wandb_offline.Shown, dict[str, dict[str, Any]]
     (row,) = shown.history
     paths = {key.removesuffix(".path"): path for key, path in row.items() if key.endswith(".path")}
     files = {key: file.parent / "files" / path for key, path in paths.items()}
-    assert files.pop("board/accuracy").read_text() == "<svg></svg>"
+    assert files.pop("board/quick/accuracy").read_text() == "<svg></svg>"
     return shown, {key: json.loads(file.read_text()) for key, file in files.items()}
 
 

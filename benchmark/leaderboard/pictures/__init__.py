@@ -1,0 +1,18 @@
+"""The board's pictures, as SVG for light and for dark pages; same tables, same bytes."""
+
+from benchmark.leaderboard.pictures import curves, heat_map, intervals, scatter, theme
+from benchmark.leaderboard.tables import Tables
+
+KINDS = {
+    "accuracy": scatter.draw,
+    "intervals": intervals.draw,
+    "curves": curves.draw,
+    "heat_map": heat_map.draw,
+}
+
+
+def draw(found: Tables) -> dict[str, str]:
+    """Return the pictures of a board by file name: NAME.svg, and NAME-dark.svg for dark pages."""
+    light = {name: kind(found) for name, kind in KINDS.items()}
+    files = {f"{name}.svg": svg for name, svg in light.items()}
+    return files | {f"{name}-dark.svg": theme.dark(svg) for name, svg in light.items()}

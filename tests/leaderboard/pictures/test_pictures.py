@@ -1,0 +1,51 @@
+"""Every picture: same tables, same bytes; readable on light and dark; text from outside is text."""
+
+import random
+import re
+import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
+
+import pytest
+from made_board import made, made_board
+
+from benchmark.leaderboard import pages, pictures
+from benchmark.leaderboard.pictures import theme
+from benchmark.leaderboard.tables import tables
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    return pictures.draw(tables(made_board()))
+
+
+def test_the_board_draws_what_its_page_shows(drawn):
+    assert set(drawn) == {f"{name}{dark}.svg" for name in pages.PICTURES for dark in ("", "-dark")}
+
+
+def test_the_same_records_give_the_same_bytes_in_any_order(drawn):
+    records = made_board()
+    random.Random(1).shuffle(records)
+    assert pictures.draw(tables(records)) == drawn
+
+
+def test_a_dark_picture_has_no_light_pages_colour_and_neither_has_a_background(drawn):
+    for name, svg in drawn.items():
+        used = set(re.findall(r"#[0-9a-f]{6}", svg))
+        known = set(theme.DARK.values() if "-dark" in name else theme.DARK)
+        assert used <= known | {"#000000"}, name  # paths whose fill is inherited
+        assert 'id="patch_1"' not in svg or "opacity: 0" in svg or "fill: none" in svg
+
+
+def test_a_ceiling_of_order_blind_models_is_drawn():
+    ceiling = [
+        replace(run, data=replace(run.data, order_blind_ceiling=0.5)) for run in made_board()
+    ]
+    with_, without = (pictures.scatter.draw(tables(each)) for each in (ceiling, made_board()))
+    assert "stroke-dasharray" in with_ and "stroke-dasharray" not in without
+
+
+def test_text_from_outside_stays_text():
+    method = "a|b`<script>alert(1)$x$"
+    for svg in pictures.draw(tables([made(method, table="p/<img onerror=x>/$y$")])).values():
+        assert "<script" not in svg and "<img" not in svg
+        ElementTree.fromstring(svg)
