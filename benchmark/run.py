@@ -20,9 +20,10 @@ from benchmark.recipes import proportion
 from benchmark.recipes.buildable import demand_devices, demand_runnable
 from benchmark.recipes.compose import load
 from benchmark.results import record
+from benchmark.results.staleness import nothing_to_do
 from benchmark.runs import process, progress
-from benchmark.runs.folder import lock
-from benchmark.runs.process import EXIT_PREEMPTED
+from benchmark.runs.folder import FolderHeld, lock
+from benchmark.runs.process import EXIT_HELD, EXIT_PREEMPTED
 from benchmark.training.checkpointing import Preempted
 from benchmark.training.train import train
 from datamodules import files
@@ -110,10 +111,13 @@ def _run(argv: Sequence[str]) -> int:
         if first:
             try:
                 stack.enter_context(lock(folder))
-            except UserError as error:  # whose folder it is goes on telling of itself there
+            except FolderHeld as error:  # whose folder it is goes on telling of itself there
                 print(error, file=sys.stderr)
-                return 2
+                return EXIT_HELD
         try:
+            if done := nothing_to_do(recipe):  # another process was quicker
+                print(done)
+                return 0
             demand_writable(record.path(recipe.name))  # not after days of training
             train(recipe)
         except (Exception, KeyboardInterrupt) as error:

@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -28,6 +28,9 @@ class Split:
     ends: NDArray[np.int64]
     labels: NDArray[np.int64]
     segments: NDArray[np.float64] | None = None  # (N, 2) start and end, seconds; None: all of each
+    file_sizes: NDArray[np.int64] | None = (
+        None  # (N,) bytes; None: not looked at, a list names them
+    )
 
     @staticmethod
     def of(
@@ -35,8 +38,9 @@ class Split:
         labels: ArrayLike,
         root: str | Path = "",
         segments: ArrayLike | None = None,
+        file_sizes: ArrayLike | None = None,
     ) -> "Split":
-        """Pack `paths`, relative to `root`, their class numbers, and which part of each is meant.
+        """Pack `paths`, relative to `root`, their class numbers, parts that are meant, and sizes.
 
         Raises:
             ValueError: Lengths differ.
@@ -51,7 +55,10 @@ class Split:
             raise ValueError(f"{len(paths)} paths, but labels of shape {numbers.shape}")
         if parts is not None and parts.shape != (len(paths), 2):
             raise ValueError(f"{len(paths)} paths, but segments of shape {parts.shape}")
-        return Split(str(root), text, ends - lengths, ends, numbers, parts)
+        sizes = None if file_sizes is None else np.asarray(file_sizes, np.int64)
+        if sizes is not None and sizes.shape != (len(paths),):
+            raise ValueError(f"{len(paths)} paths, but sizes of shape {sizes.shape}")
+        return Split(str(root), text, ends - lengths, ends, numbers, parts, sizes)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -88,6 +95,7 @@ class Split:
             ends=self.ends[rows],
             labels=self.labels[rows],
             segments=None if self.segments is None else self.segments[rows],
+            file_sizes=None if self.file_sizes is None else self.file_sizes[rows],
         )
 
     def sha256(self) -> str:
@@ -116,6 +124,12 @@ class DatasetInfo:
     chosen: tuple[int, ...] | None = None  # few shots: which of the listed train videos they are
     held_out: tuple[int, ...] | None = None  # which of the train videos became "holdout"
     warnings: tuple[str, ...] = ()  # what is odd in its lists, a line each
+    # The splits before few shots were chosen or a holdout was taken; left out: as `splits` is.
+    listed: Mapping[str, Split] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.listed:
+            object.__setattr__(self, "listed", dict(self.splits))
 
     @property
     def evaluation_split(self) -> Literal["test", "holdout"]:

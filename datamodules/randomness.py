@@ -1,4 +1,4 @@
-"""Where the random numbers of data come from: a stream for each use, and no two share a key.
+"""Where random numbers come from: a stream for each use, and no two share a key.
 
 numpy pads a short key with zeros and spreads a large number over several words, so that
 `default_rng([0, 5])` is `default_rng([0, 5, 0, 0])`. Here a key starts with its stream, has as many
@@ -27,6 +27,7 @@ class Stream(IntEnum):
     MIX = 2  # how two clips are mixed: epoch, index of the first
     HOLDOUT = 101  # which videos are held out: how many there are
     SHOTS = 102  # which videos of a class are the few: class
+    WEIGHTS = 103  # of a backbone that has none (`backbone.weights=random`)
 
 
 LENGTHS = {
@@ -35,6 +36,7 @@ LENGTHS = {
     Stream.MIX: 2,
     Stream.HOLDOUT: 1,
     Stream.SHOTS: 1,
+    Stream.WEIGHTS: 0,
 }
 
 

@@ -21,7 +21,12 @@ LAYERS = [  # from the ground up; a room imports of ours only what stands on a l
         "datamodules.files",
         "datamodules.progress_bar",
     },
-    {"datamodules.datasets", "datamodules.decoding", "datamodules.sanity"},
+    {
+        "datamodules.datasets",
+        "datamodules.decoding",
+        "datamodules.identity",
+        "datamodules.sanity",
+    },
     {"datamodules.loading", "datamodules.preparation"},
     {"datamodules.datamodule", "datamodules.speed"},
     {"benchmark.errors"},
@@ -63,7 +68,7 @@ LIGHT = (
     *("benchmark.lookup", "benchmark.errors", "benchmark.terminal"),
     *("datamodules.datasets", "datamodules.dataset_info", "datamodules.errors"),
     *("datamodules.files", "datamodules.progress_bar", "datamodules.randomness"),
-    "datamodules.sanity",
+    *("datamodules.identity", "datamodules.sanity"),
 )
 NOT_LIGHT = {f"benchmark.recipes.{each}" for each in ("build", "buildable")}
 # Runs on a bare GPU machine, which has torch and timm but nothing to read videos or recipes with.

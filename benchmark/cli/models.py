@@ -92,7 +92,7 @@ def test(args: Namespace) -> None:
         recipe = compose.load(names[0], overrides)
     else:
         recipe = compose.restored(saved.recipe, overrides)
-    for name, value in test(saved, recipe).items():
+    for name, value in test(saved, recipe, other_videos=bool(names)).items():
         print(f"{name:20} {value:.6g}")
 
 
@@ -119,7 +119,7 @@ def merge(args: Namespace) -> None:
         merged = model.merge()
     except ValueError as error:
         raise UserError(f"{args.checkpoint}: {error}") from error
-    checkpoint.write(args.output, merged, saved.recipe, merged=True)
+    checkpoint.write(args.output, merged, saved.recipe, merged=True, data=saved.data)
     print(f"{args.output}: {sum(p.numel() for p in merged.parameters()):,} parameters, merged")
 
 

@@ -55,7 +55,7 @@ def stale_arguments(parser: ArgumentParser) -> None:
 
 
 def stale(args: Namespace) -> None:
-    """List records whose recipe is no longer what their name means, and what changed since.
+    """List records that are no longer what their name means: recipe or data changed; or broken.
 
     python -m benchmark stale
     python -m benchmark stale results/scratch

@@ -56,20 +56,21 @@ def run_arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
-    """Train and test one run, unless it has a record.
+    """Train and test one run, unless it has a record of this recipe and this data.
 
     python -m benchmark run quick/digits_motion/vit_digits/aim optim.lr=1e-3 seed=1
     """
     from benchmark.leaderboard import pages
     from benchmark.results import record
+    from benchmark.results.staleness import nothing_to_do
     from benchmark.sweeps.plan import job
     from benchmark.sweeps.sweep import run_one
     from datamodules.files import display_path
 
     one = job(args.name, overrides(args))
     file = record.path(one.name)
-    if file.exists() and not args.again:
-        print(f"nothing to do: {display_path(file)} exists (--again makes it again)")
+    if not args.again and (done := nothing_to_do(one.recipe)):
+        print(done)
         return 0
     if failure := run_one(one, again=args.again):
         print(f"failed: {failure.reason} (see {display_path(failure.log)})", file=sys.stderr)

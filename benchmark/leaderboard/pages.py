@@ -6,7 +6,7 @@ from benchmark.leaderboard.cautions import cautions, marks
 from benchmark.leaderboard.columns import COLUMNS
 from benchmark.leaderboard.markdown import code, escape, table
 from benchmark.leaderboard.papers import beside_papers
-from benchmark.leaderboard.tables import Row, Tables, order_blind_ceiling, tables
+from benchmark.leaderboard.tables import Row, Tables, data_change, order_blind_ceiling, tables
 from benchmark.recipes.compose import changes
 from benchmark.recipes.name import RunName
 from benchmark.results.record import Record
@@ -74,6 +74,8 @@ def board(protocol: str, records: Sequence[Record]) -> str:
         ceiling = order_blind_ceiling(rows)
         if ceiling is not None:
             parts.append(BLIND.format(ceiling=f"{100 * ceiling:.0f} %"))
+        if other := data_change(found, name):
+            parts.append(f"**Not the data of the first table of this name:** {escape(other)}.\n")
         parts += [_table(rows), *(f"{note}\n" for note in notes(rows))]
         parts += [papers] if (papers := beside_papers(rows)) else []
     parts += ["## Pictures\n", *others, RULES] if found else []
@@ -115,8 +117,8 @@ def picture(name: str, text: str) -> str:
 
 def plain(records: Iterable[Record], *, everything: bool = False) -> str:
     """Return the tables as aligned text, for a terminal: the default columns, or all."""
-    blocks = []
-    for name, rows in tables(records).items():
+    blocks, found = [], tables(records)
+    for name, rows in found.items():
         shown = [column for column in COLUMNS if column.default or everything]
         lines = [[column.title for column in shown]]
         lines += [[column.text(row) for column in shown] for row in rows]
@@ -127,7 +129,9 @@ def plain(records: Iterable[Record], *, everything: bool = False) -> str:
             "  ".join([first.ljust(widths[0]), *map(str.rjust, rest, widths[1:])]).rstrip()
             for first, *rest in lines
         ]
-        blocks.append("\n".join([name, *aligned, *cautions(rows)]))
+        other = data_change(found, name)
+        title = f"{name}: {other}" if other else name
+        blocks.append("\n".join([title, *aligned, *cautions(rows)]))
     return "\n\n".join(blocks)
 
 
@@ -136,7 +140,6 @@ def notes(rows: Sequence[Row]) -> list[str]:
     runs = [run for row in rows for run in row.records]
     devices = sorted({run.environment.device for run in runs})
     commits = [run.environment.commit[:10] for run in runs]
-    splits = {run.data.splits["test"].sha256 for run in runs}
     found = [f"Trained on {'; '.join(map(escape, devices))}."]
     if min(row.top1.n for row in rows) == 1:
         found.append("One seed ranks nothing: differences of a point or two may be chance.")
@@ -144,10 +147,6 @@ def notes(rows: Sequence[Row]) -> list[str]:
         each = (f"{code(c)} ({_count(commits.count(c), 'run')})" for c in sorted(set(commits)))
         found.append(
             f"These runs come from {len(set(commits))} states of the code: {', '.join(each)}."
-        )
-    if len(splits) > 1:
-        found.append(
-            f"**Not one test split:** these runs were tested on {len(splits)} lists of videos."
         )
     if any(_dirty(row) for row in rows):
         found.append(f"{DIRTY} The code had changes that were not committed.")

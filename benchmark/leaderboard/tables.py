@@ -1,4 +1,7 @@
-"""Records side by side: a table per protocol, data and backbone, a row per method."""
+"""Records side by side: a table per protocol, data and backbone, a row per method.
+
+Records of one name may be of different data: then each data has a table of its own.
+"""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -9,6 +12,7 @@ from typing import overload
 from benchmark.leaderboard.statistics.estimates import Summary, summarize
 from benchmark.recipes.name import RunName
 from benchmark.results.record import Record
+from datamodules.identity import difference
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,7 @@ class Row:
 
 
 Tables = dict[str, list[Row]]  # "protocol/data/backbone" -> rows, the best first
+OTHER = ", other data"  # behind a table's name: its data is not that of the first one of this name
 
 
 def tables(records: Iterable[Record]) -> Tables:
@@ -54,10 +59,9 @@ def tables(records: Iterable[Record]) -> Tables:
 
     Where methods are equally right, the one that trains fewer parameters comes first.
     """
-    groups: dict[str, dict[str, list[Record]]] = defaultdict(lambda: defaultdict(list))
+    named: dict[str, list[Record]] = defaultdict(list)
     for each in sorted(records, key=lambda each: each.name):
-        run = RunName.parse(each.name)
-        groups[run.table][run.row].append(each)
+        named[RunName.parse(each.name).table].append(each)
 
     def order(row: Row) -> tuple[float, float, str]:
         return -row.top1.mean, row.mean(lambda run: run.cost.trained_parameters), row.method
@@ -65,10 +69,38 @@ def tables(records: Iterable[Record]) -> Tables:
     def row(method: str, runs: Sequence[Record]) -> Row:
         return Row(method, tuple(runs), summarize([run.metrics.top1 for run in runs]))
 
-    return {
-        table: sorted((row(method, runs) for method, runs in methods.items()), key=order)
-        for table, methods in sorted(groups.items())
-    }
+    found: Tables = {}
+    for table, everything in sorted(named.items()):
+        for number, own in enumerate(_of_one_data(everything), 1):
+            methods: dict[str, list[Record]] = defaultdict(list)
+            for each in own:
+                methods[RunName.parse(each.name).row].append(each)
+            rows = (row(method, runs) for method, runs in methods.items())
+            name = table if number == 1 else f"{table}{OTHER}{f' {number}' if number > 2 else ''}"
+            found[name] = sorted(rows, key=order)
+    return found
+
+
+def data_change(found: Tables, table: str) -> str | None:
+    """Return how the data of a table is not that of the first one of this name, None if it is."""
+    both = (found[table.partition(OTHER)[0]], found[table])
+    theirs, own = ([run.data.identity for row in rows for run in row.records] for rows in both)
+    changed = (difference(old, new) for old in theirs for new in own)
+    return next(filter(None, changed), None)
+
+
+def _of_one_data(records: Iterable[Record]) -> list[list[Record]]:
+    """Return the records in groups that nobody can tell to be of different data."""
+    groups: list[list[Record]] = []
+    for each in records:
+        own = each.data.identity
+        for group in groups:
+            if all(difference(other.data.identity, own) is None for other in group):
+                group.append(each)
+                break
+        else:
+            groups.append([each])
+    return groups
 
 
 def order_blind_ceiling(rows: Iterable[Row]) -> float | None:

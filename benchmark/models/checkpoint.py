@@ -1,14 +1,14 @@
 """Checkpoints hold what was trained, nothing else: megabytes, not gigabytes.
 
 A file is safetensors: the trained parameters under our names, and in its metadata the recipe and a
-fingerprint of what was frozen, without which the parameters mean nothing. A merged model's file
-holds the whole model. The `.ckpt` a run resumes from is read too.
+fingerprint of what was frozen, without which the parameters mean nothing, and which data it was
+trained on. A merged model's file holds the whole model. The `.ckpt` a run resumes from is read too.
 """
 
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from benchmark.errors import UserError
 from benchmark.models.reading import reading
 from benchmark.models.weights import fingerprint
 from datamodules.files import atomic_write
+from datamodules.identity import DataIdentity
 
 FORMAT = "image-to-video 1"
 AFRESH = "its run starts afresh with --again, or where the file is deleted"
@@ -34,6 +35,7 @@ class Checkpoint:
     recipe: dict[str, Any]
     frozen: str  # fingerprint of what was frozen; empty for a merged model, which is whole
     merged: bool
+    data: DataIdentity | None = None  # that it was trained on; None: nobody noted it
 
 
 def trained(model: nn.Module) -> dict[str, Tensor]:
@@ -69,7 +71,14 @@ def frozen_fingerprint(model: nn.Module) -> str:
     return fingerprint({k: t for k, t in model.state_dict().items() if k not in moving})
 
 
-def write(file: Path, model: nn.Module, recipe: Mapping[str, Any], *, merged: bool = False) -> None:
+def write(
+    file: Path,
+    model: nn.Module,
+    recipe: Mapping[str, Any],
+    *,
+    merged: bool = False,
+    data: DataIdentity | None = None,
+) -> None:
     """Write what trains in `model`, or all of a merged one, whole or not at all.
 
     Raises:
@@ -87,6 +96,7 @@ def write(file: Path, model: nn.Module, recipe: Mapping[str, Any], *, merged: bo
         "recipe": json.dumps(recipe),
         "base": "" if merged else frozen_fingerprint(model),
         "merged": json.dumps(merged),
+        "data": json.dumps(asdict(data) if data else None),
     }
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with atomic_write(file) as stream:
@@ -115,7 +125,8 @@ def read(file: Path) -> Checkpoint:
         if of_run:
             content = torch.load(file, map_location="cpu", weights_only=True)
             own = {name.removeprefix("model."): t for name, t in content["state_dict"].items()}
-            found = Checkpoint(own, content["recipe"], content["base"], merged=False)
+            data = _data(content.get("data"))
+            found = Checkpoint(own, content["recipe"], content["base"], False, data)
         else:
             with safetensors.safe_open(file, "pt") as opened:
                 meta = opened.metadata() or {}
@@ -125,7 +136,7 @@ def read(file: Path) -> Checkpoint:
                     )
                 own = {name: opened.get_tensor(name) for name in opened.keys()}
             plain = json.loads(meta["recipe"]), meta["base"], json.loads(meta["merged"])
-            found = Checkpoint(own, *plain)
+            found = Checkpoint(own, *plain, _data(json.loads(meta.get("data", "null"))))
     _demand(found, file)
     return found
 
@@ -154,6 +165,11 @@ def _demand(found: Checkpoint, file: Path) -> None:
     }
     for what in (each for each, so in wrong.items() if so):
         raise UserError(f"{file}: not a checkpoint of ours: {what}")
+
+
+def _data(plain: Mapping[str, Any] | None) -> DataIdentity | None:
+    """Return which data a checkpoint says it was trained on; older ones say nothing."""
+    return None if plain is None else DataIdentity.of(plain)
 
 
 def load_checkpoint(model: nn.Module, saved: Checkpoint) -> None:

@@ -22,6 +22,7 @@ from benchmark.recipes import compose, proportion
 from benchmark.recipes.schema import Backbone, Recipe
 from datamodules.dataset_info import DatasetInfo, hold_out
 from datamodules.loading.clips import sampling
+from datamodules.randomness import Stream, generator
 
 if TYPE_CHECKING:
     from datamodules.datamodule import VideoDataModule
@@ -85,10 +86,13 @@ def datamodule(recipe: Recipe, data: DatasetInfo | None = None) -> VideoDataModu
 def model(recipe: Recipe, num_classes: int) -> tuple[VideoViT, str]:
     """Return the model of `recipe`, changed by its method, and its backbone's fingerprint.
 
-    What is new in it is drawn from the recipe's seed.
+    What is new in it is drawn from the recipe's seed, and so are the weights of a backbone that has
+    none.
     """
     b = recipe.backbone
-    vit = backbone.load(b.name, size=recipe.clip.size, weights=weights_of(b), options=b.options)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(generator(Stream.WEIGHTS, recipe.seed).integers(2**63)))
+        vit = backbone.load(b.name, size=recipe.clip.size, weights=weights_of(b), options=b.options)
     before = fingerprint(vit.state_dict())
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)

@@ -24,9 +24,17 @@ from yaml import YAMLError
 from benchmark import lookup
 from benchmark.errors import UserError, nearest
 from benchmark.recipes import validation
-from benchmark.recipes.name import RunName
+from benchmark.recipes.name import RunName, validate_called
 from benchmark.recipes.override import parse, written
-from benchmark.recipes.schema import FREE, KEYS, SCHEMA, SECTIONS, Recipe, is_execution_key
+from benchmark.recipes.schema import (
+    CALLED,
+    FREE,
+    KEYS,
+    SCHEMA,
+    SECTIONS,
+    Recipe,
+    is_execution_key,
+)
 from benchmark.recipes.validation import Layer, source_of, value_at
 from datamodules.files import ROOT
 
@@ -82,7 +90,7 @@ def load(name: str, overrides: Sequence[str] = ()) -> Recipe:
         name: "protocol/data/backbone/method", where the method may carry options of its own
             ("st_adapter,width=128") and "/seedN" may follow. A scratch run's name is one, too.
         overrides: "key=value", the last one winning. What they change moves the run to scratch/,
-            the seed and where it runs excepted.
+            the seed, where it runs, and what its data is called excepted.
 
     Raises:
         UserError: a name, key, value or file is wrong.
@@ -91,7 +99,11 @@ def load(name: str, overrides: Sequence[str] = ()) -> Recipe:
     layers = _files(run)
     kinds = option_kinds(layers)
     options, own = _own_overrides(run, kinds)
-    chosen = [*own, *(parse(each, kinds) for each in overrides)]
+    parsed = [*own, *(parse(each, kinds) for each in overrides)]
+    for called in ("" if value is None else str(value) for key, value in parsed if key == CALLED):
+        validate_called(called)
+        run = replace(run, called=called)
+    chosen = [(key, value) for key, value in parsed if key != CALLED]
     for key, _ in chosen:
         if key in ("name", "complete"):
             raise UserError(
@@ -174,11 +186,11 @@ Overrides = list[tuple[str, Any]]
 
 
 def _own_overrides(run: RunName, kinds: Mapping[str, str]) -> tuple[Overrides, Overrides]:
-    """Return the options of the method and the overrides that stand in a run's name."""
+    """Return the options of the method and the recipe's overrides that stand in a run's name."""
     method = {key.removeprefix("method."): kind for key, kind in kinds.items()}
     given = [parse(unquote(each), {**kinds, **method}) for each in run.options]
-    own = [(key, value) for key, value in given if "." in key]  # a method's options have no dot
-    return [(key, value) for key, value in given if "." not in key], own
+    own = [(key, value) for key, value in given if "." in key or key in KEYS]
+    return [each for each in given if each not in own], own
 
 
 def _files(run: RunName) -> list[Layer]:

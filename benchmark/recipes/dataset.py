@@ -1,12 +1,15 @@
 """Datasets by the names of their recipes, without a run around them: for what is done to videos."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from benchmark import lookup
 from benchmark.errors import UserError, nearest
 from benchmark.recipes import compose, validation
 from benchmark.recipes.override import parse
+from datamodules.identity import DataIdentity, identify
 
 if TYPE_CHECKING:
     from datamodules.dataset_info import DatasetInfo
@@ -37,6 +40,28 @@ def load(name: str, overrides: Sequence[str] = ()) -> "DatasetInfo":
     validation.validate_options("data", compose.PACKAGES["data"], {"data": data}, layers)
     found: DatasetInfo = lookup.call(compose.PACKAGES["data"], data)
     return found
+
+
+Lister = Callable[[Mapping[str, Any]], DataIdentity | None]
+
+
+def lister() -> Lister:
+    """Return what tells which data a recipe's `data` is today, and lists every dataset once.
+
+    It returns None of data that the code draws, which are what the recipe says wherever they lie,
+    and raises a UserError where the data cannot be listed: they are not here, say.
+    """
+
+    @cache
+    def identified(options: str) -> DataIdentity:
+        return identify(lookup.call(compose.PACKAGES["data"], json.loads(options)))
+
+    def ask(options: Mapping[str, Any]) -> DataIdentity | None:
+        if lookup.fact(compose.PACKAGES["data"], options["name"], "DRAWN"):
+            return None
+        return identified(json.dumps(options, sort_keys=True))
+
+    return ask
 
 
 def num_classes(options: Mapping[str, Any]) -> int:

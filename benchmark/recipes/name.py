@@ -1,4 +1,7 @@
-"""A run's name, taken apart in one place: protocol/data/backbone/method/seedN."""
+"""A run's name, taken apart in one place: protocol/data/backbone/method/seedN.
+
+Of several datasets of one kind, such as anyone's own folders of videos, `folder@mine` is one.
+"""
 
 import re
 from dataclasses import dataclass
@@ -6,6 +9,19 @@ from dataclasses import dataclass
 from benchmark.errors import UserError
 
 SCRATCH = "scratch"  # what stands before a run whose recipe overrides changed
+AT = "@"  # between a kind of dataset and the own name of one
+
+
+def validate_called(called: str) -> None:
+    """Check what data is called.
+
+    Raises:
+        UserError: no folder should have that name.
+    """
+    if not re.fullmatch(r"\w[\w.-]*", called):
+        raise UserError(
+            f"{called!r} is no name for data: letters, digits, '_', '-' and '.', as in folder@mine"
+        )
 
 
 @dataclass(frozen=True)
@@ -14,13 +30,15 @@ class RunName:
 
     Attributes:
         protocol: How it is trained and tested, like the next three a recipe's name.
-        data: What is watched.
+        data: What is watched, the kind of dataset.
         backbone: The image ViT.
         method: What adapts it.
         options: What stands behind the method: its own options ("width=128"), and overrides, which
-            have a dot ("optim.lr=0.1"), written so that a file can be called like that.
+            are a recipe's keys ("optim.lr=0.1", "decoder=torchcodec"), written so that a file can
+            be called like that.
         seed: None where a name leaves it to the recipe.
         scratch: Whether the recipe was changed by overrides.
+        called: The data's own name, where it has one.
     """
 
     protocol: str
@@ -30,6 +48,7 @@ class RunName:
     options: tuple[str, ...] = ()
     seed: int | None = None
     scratch: bool = False
+    called: str | None = None
 
     @staticmethod
     def parse(name: str) -> "RunName":
@@ -46,6 +65,9 @@ class RunName:
                 f"{name!r} is no run's name: protocol/data/backbone/method or .../seedN"
             )
         protocol, data, backbone, last = parts[:4]
+        data, at, called = data.partition(AT)
+        if at:
+            validate_called(called)
         method, *options = re.split(r",(?![^\[]*\])", last)  # commas, except within [ ]
         return RunName(
             protocol,
@@ -55,6 +77,7 @@ class RunName:
             tuple(options),
             int(seed[1]) if seed else None,
             scratch=plain.startswith(f"{SCRATCH}/"),
+            called=called or None,
         )
 
     @property
@@ -63,9 +86,14 @@ class RunName:
         return ",".join([self.method, *self.options])
 
     @property
+    def dataset(self) -> str:
+        """What is watched, with its own name."""
+        return f"{self.data}{AT}{self.called}" if self.called else self.data
+
+    @property
     def table(self) -> str:
         """Which table of the board the run stands in: all but its row and its seed."""
-        parts = [self.protocol, self.data, self.backbone]
+        parts = [self.protocol, self.dataset, self.backbone]
         return "/".join([SCRATCH, *parts] if self.scratch else parts)
 
     def __str__(self) -> str:

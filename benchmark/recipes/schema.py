@@ -183,6 +183,7 @@ METADATA = {key: said for key, _, said in _keys(Recipe)}
 SECTIONS = {key for key, kind in SCHEMA.items() if is_dataclass(kind)}
 FREE = {"backbone.options", "data", "method"}  # what stands in these, functions say
 FREE_WHERE = {"data.root", "data.videos"}  # no fields of ours: any dataset that has them means so
+CALLED = "data.called"  # of the name alone: what anyone's own data, or a copy, is called in it
 KEYS = SCHEMA.keys() - SECTIONS - FREE - {"name", "complete"}
 
 

@@ -18,6 +18,10 @@ RESULTS = Path(os.environ.get("RESULTS") or ROOT / "results").absolute()
 VERSION = 2  # of the JSON; raised when keys are added or change, so that older code says it is old
 
 
+class BrokenRecord(UserError):
+    """A file in a record's place holds none: whatever it held is lost, and can be made again."""
+
+
 @dataclass(frozen=True)
 class Record:
     """What a run was, what came out, what it cost, and on what it ran."""
@@ -59,28 +63,40 @@ def read(file: Path) -> Record:
     """Return the record in `file`, of this version or an older one.
 
     Raises:
-        UserError: there is none, it is not a record, or it is of a newer version; the file is named
-            and, where a key is wrong, the key.
+        BrokenRecord: it is not a record; the file is named and, where a key is wrong, the key.
+        UserError: there is none, it cannot be read, or it is of a newer version.
     """
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"no record {file}") from None
     except OSError as error:
-        raise UserError(f"{file}: not a record: {error.strerror}") from None
+        raise UserError(f"{file}: {error.strerror}") from None
     except ValueError as error:
-        raise UserError(f"{file}: not a record: {error}") from None
+        raise BrokenRecord(f"{file}: not a record: {error}") from None
     except RecursionError:
-        raise UserError(f"{file}: not a record: it is nested too deeply") from None
+        raise BrokenRecord(f"{file}: not a record: it is nested too deeply") from None
     version = found.pop("version", 0) if isinstance(found, dict) else 0  # the first had none
     if type(version) is not int or version < 0:
-        raise UserError(f"{file}: not a record: version is {version!r}, not a count")
+        raise BrokenRecord(f"{file}: not a record: version is {version!r}, not a count")
     if version > VERSION:
         raise UserError(
             f"{file}: is of version {version}, newer than this code, which reads up to {VERSION}"
         )
-    # Older versions lack some keys, all of which may be missing.
+    # Older versions are this one without some keys, all of which may be missing.
     return _parsed(found, file)
+
+
+def read_in_place(file: Path) -> Record:
+    """Return the record in `file`, which lies where its name says if it lies in RESULTS.
+
+    Raises:
+        UserError: as `read`, or it lies elsewhere.
+    """
+    found = read(file)
+    if file.is_relative_to(RESULTS) and path(found.name) != file:
+        raise UserError(f"{file}: is a copy of {found.name}")
+    return found
 
 
 def files(under: Path | None = None) -> list[Path]:
@@ -97,17 +113,14 @@ def records(under: Path | None = None) -> list[Record]:
     found = []
     for file in files(under):
         try:
-            record = read(file)
-            if file.is_relative_to(RESULTS) and path(record.name) != file:
-                raise UserError(f"{file}: is a copy of {record.name}")
-            found.append(record)
+            found.append(read_in_place(file))
         except UserError as error:
             print(f"warning: left out: {error}", file=sys.stderr)
     return sorted(found, key=lambda record: record.name)
 
 
 def _parsed(found: object, file: Path) -> Record:
-    """Return the record that `found`, of this version, holds, or raise a UserError."""
+    """Return the record that `found`, of this version, holds, or raise a BrokenRecord."""
     try:
         record: Record = parse(Record, found)
         run = RunName.parse(record.name)
@@ -116,7 +129,7 @@ def _parsed(found: object, file: Path) -> Record:
         if "test" not in record.data.splits:
             raise ValueError("data.splits.test missing")
     except (ValueError, UserError) as error:
-        raise UserError(f"{file}: not a record: {' '.join(str(error).split())}") from None
+        raise BrokenRecord(f"{file}: not a record: {' '.join(str(error).split())}") from None
     return record
 
 

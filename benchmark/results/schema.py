@@ -11,6 +11,8 @@ from functools import cache
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from datamodules.identity import DataIdentity, ListedVideos
+
 Fraction = Annotated[float, (0, 1)]
 
 
@@ -81,6 +83,21 @@ class DataProvenance:
     broken_test_names: tuple[str, ...] | None = None
     shared: int | None = None  # videos tested that are training videos, too: the same files
     shared_content: int | None = None  # likewise, by content; None: no audit knows
+    # The splits before a choice or a holdout, which tell another dataset; None: an older record
+    listed: dict[str, ListedVideos] | None = None
+
+    @property
+    def identity(self) -> DataIdentity:
+        """Which data it was; of an older record no more than the lists it read whole."""
+        if self.listed is not None:
+            return DataIdentity(classes=self.classes, splits=self.listed)
+        whole = {"test"} | ({"train"} if self.chosen is None and self.holdout is None else set())
+        splits = {
+            name: ListedVideos(videos=each.videos, sha256=each.sha256)
+            for name, each in self.splits.items()
+            if name in whole
+        }
+        return DataIdentity(classes=self.classes, splits=splits)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,13 @@ CHECKPOINT = "last.ckpt"  # what the run goes on from
 LOG = "log.txt"  # its output
 PROGRESS = "progress.jsonl"  # what it tells while it works
 SUBMISSION = "slurm.json"  # the job of Slurm's that it was given to last
+AGAIN = "again"  # there while a run that was to start afresh has not ended
+SET_ASIDE = "old."  # before the name of a record that is being made again
 LOCK = "lock"  # held by the process that works here; says which
+
+
+class FolderHeld(UserError):
+    """Another process works there."""
 
 
 @contextmanager
@@ -26,16 +32,15 @@ def lock(folder: Path) -> Iterator[None]:
     """Hold a folder for this process alone; the lock ends with the process, however it ends.
 
     Raises:
-        UserError: another process holds it; it is named. Or nobody can write there.
+        FolderHeld: another process holds it; it is named.
+        UserError: nobody can write there.
     """
     demand_folder(folder)
     with _opened(folder / LOCK) as file:
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # unlike flock, not inherited by forks
         except (BlockingIOError, PermissionError):
-            file.seek(0)
-            holder = file.read().strip() or "another process"
-            raise UserError(f"{folder} is being worked on by {holder}") from None
+            raise FolderHeld(f"{folder} is being worked on by {holder(folder)}") from None
         file.seek(0)
         file.truncate()
         file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
@@ -69,15 +74,25 @@ def held(folder: Path) -> bool:
         return False
 
 
+def holder(folder: Path) -> str:
+    """Return which process holds a folder, as it says itself."""
+    try:
+        return (folder / LOCK).read_text().strip() or "another process"
+    except OSError:
+        return "another process"
+
+
 def clear(folder: Path) -> None:
     """Remove what a run left where it works, its checkpoint above all: it will start afresh.
 
+    A record that was set aside stays.
+
     Raises:
-        UserError: a process works there.
+        FolderHeld: a process works there.
     """
     with lock(folder):
         for each in folder.iterdir():
             if each.is_dir():
                 shutil.rmtree(each)
-            elif each.name != LOCK:
+            elif each.name != LOCK and not each.name.startswith(SET_ASIDE):
                 each.unlink()

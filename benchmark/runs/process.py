@@ -20,7 +20,7 @@ from typing import IO, Any, NoReturn
 
 from benchmark.errors import UserError
 from benchmark.runs import progress
-from benchmark.runs.folder import LOG
+from benchmark.runs.folder import LOG, holder
 from datamodules.files import demand_folder
 
 PR_SET_PDEATHSIG = 1  # of Linux's prctl: the signal a process gets when its parent dies
@@ -29,6 +29,7 @@ FAREWELL = 5.0  # seconds a process may take to exit
 GRACE = 10.0  # seconds between asking a run to stop and making it end
 POLL = 0.2  # seconds between two looks at a process
 EXIT_PREEMPTED = os.EX_TEMPFAIL  # exit code of a run that was asked to stop and has saved
+EXIT_HELD = os.EX_UNAVAILABLE  # of one whose folder another process works in: no failure
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class Process:
         line = progress.last(self.command.folder) or {}
         told = line.get("stage") in progress.ENDED and line["time"] >= self.since
         reason = self._reason(line if told else {})
-        if reason and not told:  # for whoever asks how the run is
+        if reason and not told and self.code != EXIT_HELD:  # for whoever asks how the run is
             failed = self.code >= 0 and self.code != EXIT_PREEMPTED
             stage: progress.Stage = "failed" if failed else "killed"
             progress.write(self.command.folder, stage=stage, message=reason)
@@ -101,6 +102,8 @@ class Process:
             return "" if self.command.record.exists() else "ended without a record"
         if code == EXIT_PREEMPTED:
             return "was asked to stop, and has saved"
+        if code == EXIT_HELD:
+            return f"is being worked on by {holder(self.command.folder)}"
         if line.get("stage") == "failed":
             return progress.message(line) or "failed"
         if code < 0:

@@ -64,6 +64,12 @@ class Display:
         del self.running[name]
         self._say(f"again  {name}: it has stopped, and waits to go on")
 
+    def leave(self, name: str, why: str) -> None:
+        """Tell that a run is left to another process."""
+        self.running.pop(name, None)
+        self.total -= 1
+        self._say(f"left   {name}: {why}")
+
     def ended(self, name: str, reason: str) -> None:
         """Tell that a run has ended, and why without a record if `reason` says so."""
         run = self.running.pop(name, None)  # None: it ended before it was seen to run

@@ -1,8 +1,9 @@
 """How the runs of a sweep are, told from what lies in their folders and what Slurm's queue says.
 
-A run is `done` or `stale` (its record was made by another recipe than its name means today),
-`running` or `queued`, `failed` (left out of a sweep until asked for), `interrupted` (a sweep takes
-it up from its last checkpoint), or `missing`.
+A run is `done`, `stale` (its record was made by another recipe than its name means today) or of
+`other data` than today's, `broken` (what lies in its record's place is none: a sweep makes it
+again), `running` or `queued`, `failed` (left out of a sweep until asked for), `interrupted` (a
+sweep takes it up from its last checkpoint), or `missing`.
 """
 
 from collections import Counter
@@ -13,9 +14,9 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from benchmark.errors import UserError
-from benchmark.results import record
-from benchmark.results.staleness import changes
+from benchmark.recipes import dataset
+from benchmark.recipes.dataset import Lister
+from benchmark.results.staleness import standing
 from benchmark.runs import progress
 from benchmark.runs.folder import held
 from benchmark.runs.progress import Follower
@@ -30,9 +31,10 @@ from benchmark.sweeps.launchers.slurm_queue import (
 )
 from datamodules.progress_bar import format_duration
 
-STATES = ("done", "stale", "running", "queued", "failed", "interrupted", "missing")
-COLOURS = {"done": "green", "stale": "yellow", "running": "cyan", "failed": "red"}
-FEW = 3  # changed keys told in a line
+RECORDED = ("done", "stale", "other data", "broken")  # `results.staleness.Standing`
+STATES = (*RECORDED, "running", "queued", "failed", "interrupted", "missing")
+COLOURS = {"done": "green", "stale": "yellow", "running": "cyan"}
+COLOURS |= dict.fromkeys(("other data", "broken", "failed"), "red")
 
 
 @dataclass(frozen=True)
@@ -53,10 +55,13 @@ def statuses(jobs: Sequence[Job]) -> list[Status]:
     """
     tickets = {job.name: read_submission(job.folder) for job in jobs}
     places = queue() if any(tickets.values()) else {}
-    return [_status(job, tickets[job.name], places) for job in jobs]
+    lister = dataset.lister()
+    return [_status(job, tickets[job.name], places, lister) for job in jobs]
 
 
-def _status(job: Job, given: Submission | None, places: Mapping[str, QueuedJob]) -> Status:
+def _status(
+    job: Job, given: Submission | None, places: Mapping[str, QueuedJob], lister: Lister
+) -> Status:
     place = places.get(given.job) if given else None
     queued = place is not None and place.active
     if held(job.folder) or (place and place.state == "RUNNING"):
@@ -67,26 +72,14 @@ def _status(job: Job, given: Submission | None, places: Mapping[str, QueuedJob])
     if place is not None and queued:
         why = f", {place.reason}" if place.reason not in ("", "None") else ""
         return Status(job, "queued", f"Slurm job {place.job}{why}", slurm=True)
-    if record.path(job.name).exists():
-        return _finished(job)
+    if recorded := standing(job.recipe, lister):
+        return Status(job, recorded.state, recorded.detail)
     line = progress.last(job.folder) or {}
     if line.get("stage") == "failed":
         return Status(job, "failed", progress.message(line))
     if line or given:
         return Status(job, "interrupted", end_reason(given, place) or _where(job, line))
     return Status(job, "missing")
-
-
-def _finished(job: Job) -> Status:
-    try:
-        found = record.read(record.path(job.name))
-    except UserError as error:
-        return Status(job, "done", f"but {error}")
-    if changed := changes(found, job.recipe):
-        more = f" and {len(changed) - FEW} more" if len(changed) > FEW else ""
-        return Status(job, "stale", f"{'; '.join(changed[:FEW])}{more}")
-    took = format_duration(found.cost.train_seconds)
-    return Status(job, "done", f"top-1 {100 * found.metrics.top1:.1f} %, {took} of training")
 
 
 def _where(job: Job, line: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from importlib import import_module
+from pathlib import Path
 
 from benchmark import lookup
 from benchmark.errors import UserError
@@ -14,7 +15,8 @@ from benchmark.recipes import compose, proportion
 from benchmark.recipes.name import SCRATCH, RunName
 from benchmark.results import record
 from benchmark.results.record import Record
-from benchmark.runs.folder import LOG, clear
+from benchmark.results.staleness import to_do
+from benchmark.runs.folder import AGAIN, LOG, SET_ASIDE, clear, held
 from benchmark.sweeps import status
 from benchmark.sweeps.devices import cores, devices_of, gpus
 from benchmark.sweeps.jobs import Failure, Job
@@ -24,7 +26,8 @@ from benchmark.sweeps.status import Status
 from datamodules import files, sanity
 from datamodules.dataset_info import DatasetInfo, hold_out
 
-HAVE = ("done", "stale")  # states of runs that have a record
+HAVE = ("done", "stale")  # states of runs that have a record, which counts
+OUTDATED = ("stale", "other data")  # of those whose record `again` makes again
 
 
 def sweep(
@@ -38,14 +41,16 @@ def sweep(
 ) -> int:
     """Run what a sweep lacks a record of, and write the board; return the exit code.
 
-    A run that failed is left out and told, one that was interrupted goes on.
+    A run that failed is left out and told, one that was interrupted goes on. What another process
+    does meanwhile is left to it.
 
     Args:
         name: The sweep's name.
         overrides: "key=value", of all runs.
         on: Where: "local", "ray" or "slurm".
         retry: Run what failed, too.
-        again: Run what has a record of an older recipe, too; the record is set aside.
+        again: Run what has a record of an older recipe or of other data, too; the record is set
+            aside.
         dry_run: Only say what would be run.
 
     Raises:
@@ -70,34 +75,50 @@ def sweep(
     if todo:
         prepare(todo)
         for each in statuses:
-            if each.state == "stale" and each.job in todo:
+            if each.job in todo and each.state in OUTDATED:
+                clear(each.job.folder)
+            if each.job in todo and each.state in (*OUTDATED, "broken"):
                 _set_aside(each.job)
-        failures = import_module(f"benchmark.sweeps.launchers.{on}").run(todo, title=name)
+        ended = import_module(f"benchmark.sweeps.launchers.{on}").run(todo, title=name)
+        failures = [each for each in ended if not record.path(each.job.name).exists()]
     board.refresh()
     if todo and (done := [found for job in jobs if (found := _record(job))]):
         print(f"\n{pages.plain(done)}\n\nsee {_board(jobs)}{board.interactive_hint()}")
     for failure in failures:
-        print(
-            f"failed {failure.job.name}: {failure.reason} (see {files.display_path(failure.log)})"
-        )
+        if held(failure.job.folder):
+            print(f"left out, it is running elsewhere: {failure.job.name}: {failure.reason}")
+            continue
+        log = files.display_path(failure.log)
+        print(f"failed {failure.job.name}: {failure.reason} (see {log})")
     return 1 if failures or left_out else 0
 
 
 def run_one(job: Job, *, again: bool = False) -> Failure | None:
     """Run one job on this machine and write the board; return how it failed, if it did.
 
+    A record that it has is set aside, and put back if the run fails.
+
     Args:
         job: What to run; it has no record, or one that is to be made again.
-        again: Start afresh, whatever an earlier start left.
+        again: Start afresh, whatever an earlier start left: but for a start with `again` that was
+            interrupted, which goes on.
 
     Raises:
         UserError: it cannot run, its data is not there, or another process is at it.
     """
     demand_runnable([job])
     prepare([job])
-    if again:
+    begun, recorded = job.folder / AGAIN, record.path(job.name).exists()
+    if again and (recorded or not begun.exists()):
         clear(job.folder)
-    for failure in local.run([job]):
+        begun.touch()
+    before = _set_aside(job)
+    failures = local.run([job])  # interrupted, it leaves `begun` behind
+    begun.unlink(missing_ok=True)
+    for failure in failures:
+        for file, place in before.items():
+            if not file.exists():
+                shutil.move(place, file)
         return failure
     board.refresh()
     return None
@@ -115,8 +136,12 @@ def _chosen(
         elif each.state == "failed" and not retry:
             log = files.display_path(each.job.folder / LOG)
             notes.append(f"left out, it failed: {name}: {each.detail} (see {log}; or --retry)")
+        elif each.state == "other data" and not again:
+            notes.append(f"left out, its record is of other data: {name}: {each.detail}; {to_do()}")
         elif each.state not in HAVE or (again and each.state == "stale"):
             todo.append(each.job)
+            if each.state == "broken":
+                notes.append(f"made again: {each.detail}")
     stale = sum(each.state == "stale" for each in statuses)
     if stale and not again:
         what = "record is" if stale == 1 else "records are"
@@ -124,13 +149,15 @@ def _chosen(
     return todo, notes
 
 
-def _set_aside(job: Job) -> None:
-    """Move a run's record to where the run works, cleared: it will start afresh."""
-    clear(job.folder)
-    file = record.path(job.name)
+def _set_aside(job: Job) -> dict[Path, Path]:
+    """Move the record a run may have to where it works; return what was moved, and where to."""
+    file, moved = record.path(job.name), dict[Path, Path]()
     for each in (file, file.with_suffix(".npz")):
         if each.exists():
-            shutil.move(each, job.folder / f"old.{each.name}")
+            job.folder.mkdir(parents=True, exist_ok=True)
+            moved[each] = job.folder / f"{SET_ASIDE}{each.name}"
+            shutil.move(each, moved[each])
+    return moved
 
 
 def demand_runnable(jobs: Sequence[Job], *, here: bool = True) -> None:

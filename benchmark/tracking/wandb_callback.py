@@ -125,7 +125,7 @@ class WandbCallback(Callback):
                 project=self.project,
                 group=self.group,
                 job_type=run.row,
-                tags=(run.protocol, run.data, run.backbone, f"seed{run.seed}"),
+                tags=(run.protocol, run.dataset, run.backbone, f"seed{run.seed}"),
                 config=self.config,
                 resume=bool(self.history),
             )

@@ -196,7 +196,7 @@ def _points(rows: Sequence[Row], key: str) -> Iterator[dict[str, Any]]:
 def _run(each: Record) -> dict[str, Any]:
     """Return all numbers of a record."""
     run = RunName.parse(each.name)
-    named = {"protocol": run.protocol, "data": run.data, "backbone": run.backbone}
+    named = {"protocol": run.protocol, "data": run.dataset, "backbone": run.backbone}
     numbers = asdict(each.metrics) | asdict(each.cost)
     return {**named, "method": run.row, "seed": run.seed, **numbers}
 

@@ -21,8 +21,10 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from benchmark.errors import UserError
 from benchmark.recipes.compose import changes
 from benchmark.recipes.schema import Recipe
+from benchmark.results.staleness import to_do
 from benchmark.tracking.monitor import TrainingMonitor
 from datamodules.files import atomic_write
+from datamodules.identity import DataIdentity, difference
 
 
 class Preempted(Exception):
@@ -112,26 +114,36 @@ def _stop(number: int, frame: object) -> None:
 
 
 class CheckpointGuard(Callback):
-    """Write recipe and frozen weights into every checkpoint, and refuse one that has others."""
+    """Write recipe, frozen weights and data into checkpoints, and refuse one that has others.
 
-    def __init__(self, recipe: Recipe, base: str) -> None:
-        self.recipe, self.base = asdict(recipe), base
+    Args:
+        recipe: of the run.
+        base: fingerprint of what is frozen.
+        data: which data the run trains on.
+    """
+
+    def __init__(self, recipe: Recipe, base: str, data: DataIdentity) -> None:
+        self.recipe, self.base, self.data = asdict(recipe), base, data
 
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Add both."""
+        """Add all three."""
         checkpoint["recipe"], checkpoint["base"] = self.recipe, self.base
+        checkpoint["data"] = asdict(self.data)
 
     def on_load_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Compare both; refuse one whose curve and costs nobody here would take up."""
+        """Compare them; refuse one whose curve and costs nobody here would take up."""
         if TrainingMonitor.__qualname__ not in checkpoint["callbacks"]:  # Lightning's key of states
             raise UserError(
                 "the run's checkpoint was written by an older version of this code: finish the run "
                 "with that one, or start it afresh (run NAME --again)"
             )
+        trained_on = checkpoint.get("data")  # None: by older code, which did not note it
+        if trained_on and (other := difference(DataIdentity.of(trained_on), self.data)):
+            raise UserError(f"the run's checkpoint comes from other data: {other}; {to_do()}")
         if changed := changes(checkpoint["recipe"], self.recipe):
             listed = ", ".join(f"{key} was {a}, is {b}" for key, (a, b) in changed.items())
             raise UserError(f"the run's checkpoint comes from another recipe: {listed}")

@@ -14,6 +14,7 @@ from benchmark.results.schema import DataProvenance, Environment, SplitChecksum
 from benchmark.training.evaluation import Scores
 from datamodules.datamodule import VideoDataModule
 from datamodules.files import ROOT
+from datamodules.identity import DataIdentity
 from datamodules.sanity import shared_files
 
 PACKAGES = ("torch", "torchvision", "lightning", "timm", "av", "pytorchvideo", "torchmetrics")
@@ -21,6 +22,7 @@ PACKAGES = ("torch", "torchvision", "lightning", "timm", "av", "pytorchvideo", "
 
 def data_provenance(
     data: VideoDataModule,
+    identity: DataIdentity,
     broken: Collection[int],
     scores: Scores,
     copies: Collection[int] | None = None,
@@ -29,6 +31,7 @@ def data_provenance(
 
     Args:
         data: What was trained and tested on.
+        identity: Which data that was.
         broken: Indices of the training videos that could not be decoded.
         scores: Of the test.
         copies: Indices of the videos tested that an audit found in training; None: there is none.
@@ -48,6 +51,7 @@ def data_provenance(
         chosen=dataset.chosen,
         holdout=dataset.held_out,
         broken=tuple(sorted(broken)),
+        listed=identity.splits,
         broken_test=tuple(broken_test),
         broken_names=tuple(map(dataset.splits["train"].name, sorted(broken))),
         broken_test_names=tuple(map(dataset.splits[data.evaluation_split].name, broken_test)),

@@ -38,6 +38,7 @@ from datamodules import files, sanity
 from datamodules.datamodule import VideoDataModule
 from datamodules.decoding.open import version
 from datamodules.files import atomic_write
+from datamodules.identity import difference, identify
 from datamodules.preparation.audit import shared_content
 
 if TYPE_CHECKING:
@@ -58,16 +59,17 @@ def train(recipe: Recipe) -> Record:
     if last.exists():
         checkpoint.demand_resumable(last)
     seed_everything(recipe.seed, workers=True, verbose=False)
-    data = build.dataset(recipe)
-    sanity.demand_trainable(data, recipe.train.batch)
-    copies = shared_content(data)
-    doubts = sanity.doubts(data)  # who started the run has told these
+    dataset = build.dataset(recipe)
+    sanity.demand_trainable(dataset, recipe.train.batch)
+    copies = shared_content(dataset)
+    doubts = sanity.doubts(dataset)  # who started the run has told these
     if copies:
-        tested = f"{len(copies)} {data.evaluation_split} videos"
-        doubts.append(f"{data.name}: {tested} have the content of training videos, by its audit")
+        tested = f"{len(copies)} {dataset.evaluation_split} videos"
+        doubts.append(f"{dataset.name}: {tested} have the content of training videos, by its audit")
     for doubt in doubts:
         print(f"warning: {doubt}", file=sys.stderr)
-    datamodule = build.datamodule(recipe, data)
+    datamodule = build.datamodule(recipe, dataset)
+    data = identify(datamodule.data)
     model, weights = build.model(recipe, datamodule.num_classes)
     counted = counts.model_costs(  # now: it may be sharded in training
         model, size=recipe.clip.size, views=recipe.test.clips * recipe.test.crops
@@ -86,7 +88,7 @@ def train(recipe: Recipe) -> Record:
         callbacks=[
             monitor,  # before what asks it or saves its state
             *([wandb] if wandb else []),
-            CheckpointGuard(recipe, checkpoint.frozen_fingerprint(model)),
+            CheckpointGuard(recipe, checkpoint.frozen_fingerprint(model), data),
             ResumeCheckpoint(last, steps=recipe.save.steps, minutes=recipe.save.minutes),
         ],
         plugins=[AtomicCheckpointIO(), *_cluster()],
@@ -110,7 +112,7 @@ def train(recipe: Recipe) -> Record:
         recipe=asdict(recipe),
         metrics=Metrics(**metrics, videos=len(scores.index), split=datamodule.evaluation_split),
         cost=monitor.cost(counted, test_seconds),
-        data=data_provenance(datamodule, monitor.broken, scores, copies),
+        data=data_provenance(datamodule, data, monitor.broken, scores, copies),
         environment=environment(code, weights, version(recipe.decoder), trainer),
         train=Training(
             epochs=recipe.train.epochs,
@@ -129,13 +131,31 @@ def train(recipe: Recipe) -> Record:
     return result
 
 
-def test(saved: checkpoint.Checkpoint, recipe: Recipe) -> dict[str, float]:
+def test(
+    saved: checkpoint.Checkpoint, recipe: Recipe, *, other_videos: bool = False
+) -> dict[str, float]:
     """Return the metrics of a checkpoint under `recipe`, before and after merging if it merges.
 
+    Args:
+        saved: The checkpoint.
+        recipe: What it is tested as, and on.
+        other_videos: Whether the videos may be others than those listed when it was trained. The
+            classes may not.
+
     Raises:
-        UserError: it is not the recipe's, or its scores are not finite.
+        UserError: the checkpoint is another model's, was trained on other data, or its scores are
+            not finite.
     """
     datamodule = build.datamodule(recipe)
+    today = identify(datamodule.data)
+    if saved.data and (changed := difference(saved.data, today)):
+        if saved.data.classes != today.classes:
+            raise UserError(f"the checkpoint was trained for other classes: {changed}")
+        if not other_videos:
+            raise UserError(
+                f"the checkpoint was trained on other data: {changed}; to test it on these videos, "
+                "say as which run: test FILE NAME"
+            )
     model = build.model_of(saved, recipe, datamodule.num_classes)
     task = classification(recipe, model)
     trainer = _trainer(recipe, accelerator=recipe.trainer.accelerator, devices=1)

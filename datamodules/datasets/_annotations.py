@@ -207,6 +207,7 @@ def assemble(
     flip: str,
     swaps: tuple[tuple[int, int], ...] = (),
     segments: Mapping[str, NDArray[np.float64]] | None = None,
+    file_sizes: Mapping[str, NDArray[np.int64]] | None = None,
     known: Sequence[tuple[int, int]] = (),
     count: int | None = None,
     sizes: Literal["known", "any"] = "known",
@@ -223,6 +224,7 @@ def assemble(
         flip: As in `Data`.
         swaps: As in `Data`.
         segments: Per split, (N, 2), which part of every video is meant; None is all of it.
+        file_sizes: Per split, (N,), bytes, where the lists were made of the files themselves.
         known: The sizes of train and test, of each copy that is known; none: there are none.
         count: How many classes there must be.
         sizes: As in `Options`.
@@ -241,21 +243,28 @@ def assemble(
         )
     if count is not None and len(names) != count:
         raise UserError(f"{name}: there are {len(names)} classes in {root}, not {count}")
-    splits = {}
+    every: dict[str, Split] = {}
     for split, (paths, labels, _) in listings.items():
         _look(name, split, root, paths[:LOOKED_AT])
         parts = None if segments is None else segments[split]
         try:
-            splits[split] = Split.of(paths, labels, root, parts)
+            every[split] = Split.of(paths, labels, root, parts, (file_sizes or {}).get(split))
         except UnicodeEncodeError as error:
             raise UserError(f"{name}: the path {error.object!r} is no UTF-8 text") from None
-    chosen = None
+    splits, chosen = dict(every), None
     if shots is not None:
         chosen = few(splits["train"], shots, shots_seed, names)
         splits["train"] = splits["train"].select(chosen)
     warnings = tuple(each for listed in listings.values() for each in listed.warnings)
     return DatasetInfo(
-        name, tuple(names), splits, flip=flip, swaps=swaps, chosen=chosen, warnings=warnings
+        name,
+        tuple(names),
+        splits,
+        flip=flip,
+        swaps=swaps,
+        chosen=chosen,
+        warnings=warnings,
+        listed=every,
     )
 
 

@@ -15,6 +15,7 @@ from datamodules.datasets._digits import (
 from datamodules.errors import UserError
 
 SECONDS_PER_PIXEL = 6e-7  # that writing a video takes, about, on one core
+DRAWN = True  # by this code: no copy of it can be another one
 
 
 def digits_motion(

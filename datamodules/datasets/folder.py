@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from datamodules.dataset_info import DatasetInfo
 from datamodules.datasets import _annotations as annotations
@@ -47,40 +48,57 @@ def folder(
     for name in (train, test):
         if not (place / name).is_dir():
             raise UserError(f"no folder {place / name}: data.root=DIR holds {holds}")
-    classes = [label for label, is_folder in _entries(place / train) if is_folder]
-    listings = {
-        "train": _listing(place, train, classes),
-        "test": _listing(place, test, classes),
-    }
+    classes = [each.name for each in _entries(place / train) if each.is_dir()]
+    found = {"train": _listing(place, train, classes), "test": _listing(place, test, classes)}
+    listings = {split: listing for split, (listing, _) in found.items()}
     if empty := sorted(set(range(len(classes))) - set(listings["train"].labels.tolist())):
         ends = ", ".join(sorted(VIDEOS))
         raise UserError(f"{place / train / classes[empty[0]]}: there is no video in it ({ends})")
     return annotations.assemble(
-        "folder", classes, listings, root=place, flip=flip, shots=shots, shots_seed=shots_seed
+        "folder",
+        classes,
+        listings,
+        root=place,
+        flip=flip,
+        file_sizes={split: sizes for split, (_, sizes) in found.items()},
+        shots=shots,
+        shots_seed=shots_seed,
     )
 
 
-def _listing(place: Path, name: str, classes: list[str]) -> Listing:
-    """Return the videos in a folder per class, relative to `place`, and their class numbers."""
+def _listing(place: Path, name: str, classes: list[str]) -> tuple[Listing, NDArray[np.int64]]:
+    """Return the videos in a folder per class, relative to `place`, their numbers and sizes."""
     numbers = {label: number for number, label in enumerate(classes)}
     paths: list[str] = []
     labels: list[int] = []
-    for label in (label for label, is_folder in _entries(place / name) if is_folder):
-        for video, is_folder in _entries(place / name / label):
-            if not is_folder and Path(video).suffix.lower() not in VIDEOS:
+    sizes: list[int] = []
+    for label in (each.name for each in _entries(place / name) if each.is_dir()):
+        for video in _entries(place / name / label):
+            if not video.is_dir() and Path(video.name).suffix.lower() not in VIDEOS:
                 continue
             if label not in numbers:
                 known = nearest(label, classes)
                 raise UserError(f"{place / name / label}: no class {label!r} in training{known}")
-            paths.append(f"{name}/{label}/{video}")
+            paths.append(f"{name}/{label}/{video.name}")
             labels.append(numbers[label])
-    return Listing(paths, np.array(labels, np.int64))
+            sizes.append(_size(video))
+    return Listing(paths, np.array(labels, np.int64)), np.array(sizes, np.int64)
 
 
-def _entries(place: Path) -> list[tuple[str, bool]]:
-    """Return what lies in a folder, in the order of the alphabet, and whether it is a folder."""
+def _size(video: os.DirEntry[str]) -> int:
+    """Return the bytes of a file, or of all the frames in a folder."""
+    files = _entries(Path(video.path)) if video.is_dir() else [video]
+    try:
+        return sum(each.stat().st_size for each in files)
+    except OSError:  # a link to nothing: whoever opens it will tell
+        return -1
+
+
+def _entries(place: Path) -> list[os.DirEntry[str]]:
+    """Return what lies in a folder, in the order of the alphabet, but what starts with a dot."""
     try:
         with os.scandir(place) as entries:
-            return sorted((each.name, each.is_dir()) for each in entries if each.name[0] != ".")
+            shown = (each for each in entries if each.name[0] != ".")
+            return sorted(shown, key=lambda each: each.name)
     except OSError as error:
         raise UserError(f"{place}: {error.strerror}") from None

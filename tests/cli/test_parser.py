@@ -178,12 +178,19 @@ def test_a_run_made_again_starts_afresh(argv, capsys, monkeypatch):
     checkpoint = files.RUNS / loaded.name / "last.ckpt"
     checkpoint.parent.mkdir(parents=True)
     checkpoint.touch()
-    monkeypatch.setattr(local, "run", lambda jobs: started.extend(jobs) or [])
+
+    def run(jobs):
+        started.extend(jobs)
+        assert not checkpoint.exists() and not record.path(loaded.name).exists()
+        finish(loaded)
+        return []
+
+    monkeypatch.setattr(local, "run", run)
     monkeypatch.setattr(sweep, "prepare", lambda jobs: None)
     assert main(["run", RUN, *argv]) == 0
     (job,) = started
     assert (job.base_name, job.overrides) == (f"{RUN}/seed0", ("optim.lr=1",))
-    assert job.name == loaded.name and not checkpoint.exists()
+    assert job.name == loaded.name
     assert "st_adapter,optim.lr=1.0" in capsys.readouterr().out
 
 

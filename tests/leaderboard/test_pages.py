@@ -12,6 +12,7 @@ from benchmark.leaderboard.columns import COLUMNS, values
 from benchmark.leaderboard.pages import HEADER, escape, plain
 from benchmark.leaderboard.tables import order_blind_ceiling, tables
 from benchmark.results.schema import SplitChecksum
+from datamodules.identity import ListedVideos
 
 
 @pytest.fixture
@@ -99,10 +100,6 @@ def test_a_ceiling_for_order_blind_models_is_explained(records):
             {"environment": {"commit": "d" * 40}},
             "come from 2 states of the code: `cccccccccc` (1 run)",
         ),
-        (
-            {"data": {"splits": {"test": SplitChecksum(videos=4, sha256="y")}}},
-            "tested on 2 lists of videos",
-        ),
         ({"environment": {"device": "a cluster"}}, "Trained on a cluster; a laptop."),
         ({"data": {"shared": 3}}, "§ Tested on training videos: 3 of 4 test videos are, the same"),
         ({"data": {"shared": 1, "shared_content": 2}}, "2 of 4 test videos are, by content."),
@@ -117,6 +114,25 @@ def test_a_ceiling_for_order_blind_models_is_explained(records):
 def test_what_makes_records_differ_is_noted(other, note):
     assert note in page([made(seed=0), made(seed=1, **other)])
     assert note not in page([made(seed=0), made(seed=1)])
+
+
+def test_records_of_other_data_have_a_table_of_their_own_that_says_what_is_other():
+    videos = {"test": SplitChecksum(videos=5, sha256="y")}
+    same = ListedVideos(videos=4, sha256="x", names_sha256="n", per_class=(2, 2))
+    known = {"listed": {"train": same, "test": same}}  # the others are of an older version
+    runs = [made(seed=0), made("full"), made(seed=1, top1=0.9, data={"splits": videos})]
+    runs += [made(seed=2, data=known), made("full", 1, data={"classes": ("up", "down")})]
+    text = page(runs)
+    name = r"## digits\_motion · vit\_digits"
+    headings = [line for line in text.splitlines() if line.startswith("## ") and "·" in line]
+    assert headings == [name, f"{name}, other data", f"{name}, other data 3"]
+    assert "**Not the data of the first table of this name:** 5 test videos, 4 before." in text
+    assert "2 classes, 2 before (2 new, such as 'down'; 2 gone, such as 'left')" in text
+    seeds = [(row[0].strip("`"), row[1], row[2]) for row in rows(text)]
+    assert sorted(seeds[:2]) == [("aim", "50.0 ± 0.0", "2"), ("full", "50.0", "1")]
+    assert seeds[2:] == [("aim", "90.0", "1"), ("full", "50.0", "1")]
+    assert "other data: 5 test videos, 4 before" in plain(runs)
+    assert "other data" not in page([made(seed=0), made(seed=1)])
 
 
 def test_marks_stand_at_the_row_they_are_about():

@@ -4,7 +4,7 @@ import itertools
 import json
 import re
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -261,12 +261,28 @@ def test_options_in_the_name_are_an_official_run():
         ["trainer.precision=16-mixed", "backbone.weights=/a b/c,d=é.pt"],
         ["backbone.weights=1:30", "optim.no_decay=['a, b]', \"it's\", 'yes', '1', \"null\"]"],
         ["backbone.weights='null'", "train.augment.lighting=0.1"],
+        ["decoder=torchcodec"],
+        ["decoder=torchcodec", "optim.lr=0.1"],
     ],
 )
 def test_a_scratch_runs_name_loads_it_again(overrides):
     changed = load(f"{RUN},width=128/seed4", overrides)
     assert changed.name.startswith("scratch/") and changed.name.count("/") == 5
     assert load(changed.name) == changed
+
+
+def test_what_data_is_called_stands_in_the_name_and_changes_nothing_else():
+    plain, run = load("quick/folder/vit_digits/aim"), "quick/folder@mine/vit_digits/aim"
+    for called in (load(run), load("quick/folder/vit_digits/aim", ["data.called=mine"])):
+        assert called.name == f"{run}/seed0" and replace(called, name=plain.name) == plain
+        assert load(called.name) == called
+    other = load(run, ["data.called=other", "optim.lr=0.5"])
+    assert other.name == "scratch/quick/folder@other/vit_digits/aim,optim.lr=0.5/seed0"
+    assert load(other.name) == other
+    for name in ("", "a b", "../x", "-x", "a@b"):
+        said = problem("quick/folder/vit_digits/aim", f"data.called={name}")
+        assert "is no name for data" in said
+    assert "is no name for data" in problem("quick/folder@/vit_digits/aim")
 
 
 def test_a_name_stays_a_file_name_however_much_is_overridden():

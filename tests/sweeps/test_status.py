@@ -59,7 +59,7 @@ def test_a_broken_record_is_told_with_its_file():
     file = finish(job())
     file.write_text("{")
     found, detail = state(job())
-    assert found == "done" and str(file) in detail and "not a record" in detail
+    assert found == "broken" and str(file) in detail and "not a record" in detail
 
 
 def test_a_run_whose_recipe_changed_is_stale_and_says_how():

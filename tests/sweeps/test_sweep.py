@@ -236,6 +236,33 @@ def test_a_run_that_runs_elsewhere_is_left_to_it(grid, children, capsys):
     assert [each.name for each in left(plan("mine"))] == [job.name]
 
 
+def test_what_another_sweep_does_meanwhile_is_left_to_it(grid, children, capsys, monkeypatch):
+    running, done, *others = plan("mine")
+    code = "import sys, time; from pathlib import Path; from benchmark.runs.folder import lock\n"
+    code += "with lock(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
+    argv = [sys.executable, "-c", code, running.folder]
+    holders = []
+
+    def prepare(jobs):  # between the plan and the first run
+        assert len(jobs) == 4
+        holders.append(subprocess.Popen(argv, stdout=subprocess.PIPE))
+        assert holders[0].stdout.readline() == b"held\n"
+        made_record(done.name, done.recipe, metrics={"top1": 0.25}).write()
+
+    monkeypatch.setattr(sweep, "prepare", prepare)
+    try:
+        assert sweep.sweep("mine") == 1
+    finally:
+        for holder in holders:
+            holder.kill()
+            holder.communicate()
+    out = capsys.readouterr().out
+    assert f"left out, it is running elsewhere: {running.name}: is being worked on by" in out
+    assert "failed" not in out and progress.last(running.folder) is None
+    assert record.read(record.path(done.name)).metrics.top1 == 0.25 and not done.folder.exists()
+    assert left(plan("mine")) == [running] and all(job.folder.exists() for job in others)
+
+
 def test_stale_records_are_told_and_made_again_when_asked(grid, children, capsys):
     jobs = plan("mine")
     for job in jobs:

@@ -23,6 +23,7 @@ from benchmark.recipes import compose
 from benchmark.runs import progress
 from benchmark.runs.process import EXIT_PREEMPTED
 from benchmark.training.checkpointing import AtomicCheckpointIO, CheckpointGuard
+from datamodules.identity import DataIdentity
 
 NAME = "quick/digits_motion/vit_digits/aim/seed3"
 SMALL = (
@@ -305,7 +306,7 @@ def test_a_run_that_could_not_write_its_record_does_not_begin(tmp_path: Path) ->
 
 def test_a_checkpoint_of_another_recipe_base_or_version_is_refused() -> None:
     recipe = compose.load(NAME)
-    guard = CheckpointGuard(recipe, "base")
+    guard = CheckpointGuard(recipe, "base", DataIdentity(classes=(), splits={}))
     saved: dict[str, Any] = {"callbacks": {"TrainingMonitor": {}}}
     guard.on_save_checkpoint(None, None, saved)  # type: ignore[arg-type]
     guard.on_load_checkpoint(None, None, saved)  # type: ignore[arg-type]

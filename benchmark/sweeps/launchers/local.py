@@ -4,7 +4,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from benchmark.results import record
 from benchmark.runs import process
+from benchmark.runs.folder import held, holder
 from benchmark.runs.process import Process
 from benchmark.sweeps.devices import cores, device_variables, devices_of, gpus
 from benchmark.sweeps.display import Display
@@ -27,7 +29,8 @@ def run(
     """Run `jobs` on this machine.
 
     A run that fails is its own affair: the others go on. Interrupted, every run is asked to save
-    and to stop, and after `process.GRACE` seconds made to.
+    and to stop, and after `process.GRACE` seconds made to. What another process does or has done
+    when its turn comes is left to it.
 
     Args:
         jobs: What to run, in order; a job that does not fit yet lets later ones pass.
@@ -48,6 +51,11 @@ def run(
         try:
             while waiting or running:
                 for job in list(waiting):
+                    if reason := _elsewhere(job):
+                        waiting.remove(job)
+                        display.leave(job.name, reason)
+                        failures += [Failure(job, reason)] if held(job.folder) else []
+                        continue
                     kind, count = needs[job.name]
                     if len(free[kind]) >= count:
                         waiting.remove(job)
@@ -63,10 +71,20 @@ def run(
                         free[each.kind] += each.devices
                         if reason := each.process.finish():
                             failures.append(Failure(each.job, reason))
-                        display.ended(name, reason)
+                        if each.process.code == process.EXIT_HELD:  # it was quicker
+                            display.leave(name, reason)
+                        else:
+                            display.ended(name, reason)
                 display.draw()
                 if running:
                     time.sleep(process.POLL)
         finally:
             process.end([each.process for each in running.values()])
     return failures
+
+
+def _elsewhere(job: Job) -> str:
+    """Return in words what another process does or has done of a job; "" if nothing."""
+    if held(job.folder):
+        return f"is being worked on by {holder(job.folder)}"
+    return "was done by another process" if record.path(job.name).exists() else ""

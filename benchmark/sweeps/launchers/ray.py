@@ -14,6 +14,7 @@ from typing import Any
 
 from benchmark.errors import UserError
 from benchmark.runs import process, progress
+from benchmark.runs.folder import held, holder
 from benchmark.runs.process import EXIT_PREEMPTED, RunCommand
 from benchmark.sweeps.devices import cores, device_variables, devices_of, gpus
 from benchmark.sweeps.display import Display
@@ -157,6 +158,8 @@ def work(command: RunCommand, kind: str, threads: int, environment: Mapping[str,
         Interrupted: somebody asked the run to stop, and not Ray.
     """
     ids = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    if held(command.folder):
+        return f"is being worked on by {holder(command.folder)}"
     progress.write(command.folder, stage="start")
     running = process.start(command, {**environment, **device_variables(kind, ids, threads)})
     try:

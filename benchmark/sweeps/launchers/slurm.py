@@ -21,6 +21,7 @@ from typing import Any
 from benchmark.errors import UserError
 from benchmark.results import record
 from benchmark.runs import process, progress
+from benchmark.runs.folder import held, holder
 from benchmark.runs.progress import ENDED
 from benchmark.sweeps.display import Display
 from benchmark.sweeps.jobs import Failure, Job, run_argv, run_command
@@ -207,6 +208,8 @@ def _fate(job: Job, mine: Submission, place: QueuedJob | None) -> str:
     """Return why the run of a job that has ended left no record, or nothing; note it, too."""
     if record.path(job.name).exists():
         return ""
+    if held(job.folder):
+        return f"is being worked on by {holder(job.folder)}"
     line = progress.last(job.folder) or {}
     ended = line.get("stage") in ENDED and line["time"] >= mine.since
     if ended and line["stage"] == "failed":

@@ -182,6 +182,7 @@ def test_output_goes_to_the_runs_log_and_a_second_start_adds_to_it():
     one = job("one")
     for _ in range(2):
         local.run([one], command=child("print('out'); print('err', file=sys.stderr); done()"))
+        record.path(one.name).unlink()
     assert sorted((one.folder / "log.txt").read_text().split()) == ["err", "err", "out", "out"]
 
 
