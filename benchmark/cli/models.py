@@ -18,7 +18,7 @@ def profile_arguments(parser: ArgumentParser) -> None:
 def profile(args: Namespace) -> None:
     """Print what a run costs, the published figures beside ours: parameters, MACs, checkpoint.
 
-    python -m benchmark profile quick/digits_motion/vit_digits/aim
+    benchmark profile quick/digits_motion/vit_digits/aim
     """
     import json
 
@@ -41,7 +41,7 @@ def convert_arguments(parser: ArgumentParser) -> None:
 def convert(args: Namespace) -> None:
     """Turn an authors' file into a checkpoint of ours, under the recipe of a run.
 
-    python -m benchmark convert vit_b_clip_8frame_k400.pth quick/digits_motion/vit_b16_clip/aim
+    benchmark convert vit_b_clip_8frame_k400.pth quick/digits_motion/vit_b16_clip/aim
     """
     from dataclasses import asdict
 
@@ -72,7 +72,7 @@ def test_arguments(parser: ArgumentParser) -> None:
 def test(args: Namespace) -> None:
     """Test a checkpoint, under the recipe it holds or that of a run; merged too, if it merges.
 
-    python -m benchmark test runs/quick/digits_motion/vit_digits/aim/seed0/last.ckpt
+    benchmark test runs/quick/digits_motion/vit_digits/aim/seed0/last.ckpt
     """
     from benchmark.models import checkpoint
     from benchmark.recipes import compose
@@ -96,7 +96,7 @@ def merge_arguments(parser: ArgumentParser) -> None:
 def merge(args: Namespace) -> None:
     """Write the merged model of a checkpoint, as large and as fast as the plain ViT.
 
-    python -m benchmark merge zeroi2v.safetensors -o merged.safetensors
+    benchmark merge zeroi2v.safetensors -o merged.safetensors
     """
     from benchmark.models import checkpoint
     from benchmark.recipes import compose
@@ -121,7 +121,7 @@ def pretrain_arguments(parser: ArgumentParser) -> None:
 def pretrain(args: Namespace) -> None:
     """Train the embedded backbone on still digits again, and compare with the committed weights.
 
-    python -m benchmark pretrain
+    benchmark pretrain
     """
     from benchmark.training.pretrain import pretrain  # imports torch
     from datamodules.files import RUNS

@@ -15,8 +15,8 @@ def leaderboard_arguments(parser: ArgumentParser) -> None:
 def leaderboard(args: Namespace) -> None:
     """Write the leaderboard, or print the table of a folder of records.
 
-    python -m benchmark leaderboard
-    python -m benchmark leaderboard results/scratch
+    benchmark leaderboard
+    benchmark leaderboard results/scratch
     """
     from benchmark.leaderboard import pages
     from benchmark.results import record
@@ -37,8 +37,8 @@ def stale_arguments(parser: ArgumentParser) -> None:
 def stale(args: Namespace) -> None:
     """List records whose recipe is no longer what their name means, and what changed since.
 
-    python -m benchmark stale
-    python -m benchmark stale results/scratch
+    benchmark stale
+    benchmark stale results/scratch
     """
     from benchmark.results.staleness import stale
 
@@ -52,7 +52,7 @@ def stale(args: Namespace) -> None:
 def dashboard(args: Namespace) -> None:
     """Show the board of a sweep in wandb: its table, accuracy against cost, the curves.
 
-    python -m benchmark dashboard quick
+    benchmark dashboard quick
     """
     from benchmark.errors import UserError
     from benchmark.results import record
@@ -70,7 +70,7 @@ def dashboard(args: Namespace) -> None:
 def wandb_sync(args: Namespace) -> int:
     """Upload what wandb kept while it was offline.
 
-    python -m benchmark wandb-sync
+    benchmark wandb-sync
     """
     from benchmark.tracking.wandb_sync import upload
 

@@ -20,7 +20,7 @@ MIXED = "‡"
 INTRODUCTION = """\
 # Leaderboard
 
-Written by `python -m benchmark leaderboard` from the records in this folder, never by hand.
+Written by `benchmark leaderboard` from the records in this folder, never by hand.
 """
 LEGEND = """\
 **top-1**: accuracy in percent on the test split, read once, with the last weights; the mean over

@@ -124,7 +124,7 @@ def test_every_verb_has_help_with_an_example(capsys):
             main([name, "--help"])
         assert ended.value.code == 0
         said = capsys.readouterr().out
-        assert f"python -m benchmark {name}" in said.split("Example:")[1]
+        assert f"benchmark {name}" in said.split("Example:")[1]
         assert verb.action.__doc__.splitlines()[0] in said and name in whole
 
 
@@ -132,16 +132,24 @@ def test_the_example_of_every_verb_is_understood(capsys):
     from benchmark.cli.parser import parse
 
     for verb in VERBS.values():
-        examples = [
-            line.split()[3:] for line in verb.action.__doc__.splitlines() if "python -m" in line
-        ]
+        lines = verb.action.__doc__.splitlines()
+        examples = [line.split()[1:] for line in lines if line.strip().startswith("benchmark ")]
         assert examples and all(parse(each).action is verb.action for each in examples)
 
 
 def test_no_verb_shows_the_help(capsys):
     with pytest.raises(SystemExit):
         main([])
-    assert "python -m benchmark" in capsys.readouterr().out
+    assert capsys.readouterr().out.startswith("usage: benchmark ")
+
+
+def test_the_script_that_is_installed_is_this_command_line():
+    import tomllib
+    from importlib.metadata import EntryPoint
+
+    project = tomllib.loads((files.ROOT / "pyproject.toml").read_text())["project"]
+    (script,) = project["scripts"].items()
+    assert script[0] == "benchmark" and EntryPoint(*script, "console_scripts").load() is main
 
 
 def test_list_names_every_recipe_and_says_what_it_is(capsys):
