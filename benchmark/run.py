@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import logging
 import os
 import sys
 import tempfile
 import traceback
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -22,24 +20,10 @@ from benchmark.runs import process, progress
 from benchmark.runs.folder import lock
 from benchmark.runs.process import EXIT_PREEMPTED
 from benchmark.training.checkpointing import Preempted
+from benchmark.training.quiet import quiet
 from benchmark.training.train import train
 from datamodules import files
 from datamodules.decoding.video import DecodeError, ReadError
-
-NOISE = (  # what Lightning says in vain here
-    "The `srun` command is available",  # a run outside of Slurm is meant to be
-    ".*LeafSpec",  # lightning 2.6 on torch 2.15
-    "You're resuming from a checkpoint that ended before the epoch",  # our samplers resume
-    "It is recommended to use .*sync_dist=True",  # every rank has the same number
-    ".*does not have many workers",
-)
-
-
-def _quiet() -> None:
-    """Leave in the log what somebody can do something about."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    for message in NOISE:
-        warnings.filterwarnings("ignore", message)
 
 
 def _reason(error: BaseException) -> str:
@@ -95,7 +79,7 @@ def main(argv: Sequence[str]) -> int:
     if recipe.trainer.accelerator == "cpu":
         torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     process.die_with_parent()
-    _quiet()
+    quiet()
     ranks = ("RANK", "LOCAL_RANK", "SLURM_PROCID")  # as torchrun, Lightning or Slurm say it
     first = not any(int(os.environ.get(each, "0")) for each in ranks)
     with contextlib.ExitStack() as stack:

@@ -2,10 +2,14 @@
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmark.cli.runs import a_run
 from benchmark.cli.verb import Verb
 from benchmark.errors import UserError
+
+if TYPE_CHECKING:
+    from benchmark.results.schema import Metrics
 
 
 def profile_arguments(parser: ArgumentParser) -> None:
@@ -76,15 +80,41 @@ def test(args: Namespace) -> None:
     """
     from benchmark.models import checkpoint
     from benchmark.recipes import compose
+    from benchmark.training.quiet import quiet
     from benchmark.training.train import test  # imports torch
 
+    quiet()
     saved = checkpoint.read(args.checkpoint)
     if args.name is None:
         recipe = compose.restored(saved.recipe, args.overrides)
     else:
         recipe = compose.load(args.name, args.overrides)
-    for name, value in test(saved, recipe).items():
-        print(f"{name:20} {value:.6g}")
+    print(_tested(test(saved, recipe), recipe.data["name"], recipe.test.clips * recipe.test.crops))
+
+
+def _tested(metrics: "Metrics", data: str, views: int) -> str:
+    """Return what a test came to, for people."""
+    split = "test" if metrics.split == "test" else "held-out training"
+    seen = f"{views} view{'' if views == 1 else 's'} of each"
+    lines = [f"{metrics.videos:,} {split} videos of {data}, {seen}; all in percent"]
+    rows = {
+        "top-1": metrics.top1,
+        "top-5": metrics.top5,
+        "top-1, mean over classes": metrics.mean_class,
+        "top-1 of single views": metrics.clip_top1,
+        "chance: the most frequent class": metrics.chance,
+        "top-1, merged": metrics.merged_top1,
+        "top-1, merged less unmerged": metrics.merged_top1_change,
+    }
+    width = max(map(len, rows))
+    lines += [
+        f"{name.ljust(width)}  {100 * value:6.2f}"
+        for name, value in rows.items()
+        if value is not None
+    ]
+    if metrics.merged_score_change is not None:
+        lines.append(f"merging changes a probability by {metrics.merged_score_change:.1e} at most")
+    return "\n".join(lines)
 
 
 def merge_arguments(parser: ArgumentParser) -> None:
@@ -101,7 +131,9 @@ def merge(args: Namespace) -> None:
     from benchmark.models import checkpoint
     from benchmark.recipes import compose
     from benchmark.recipes.build import model_of  # imports torch
+    from benchmark.training.quiet import quiet
 
+    quiet()
     saved = checkpoint.read(args.checkpoint)
     recipe = compose.restored(saved.recipe, args.overrides)
     model = model_of(saved, recipe, len(saved.parameters["head.bias"]))
