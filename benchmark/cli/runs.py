@@ -56,6 +56,7 @@ def run(args: Namespace) -> int:
     """
     from benchmark.leaderboard import pages
     from benchmark.results import record
+    from benchmark.runs.folder import CHECKPOINT
     from benchmark.sweeps.plan import job
     from benchmark.sweeps.sweep import run_one
     from datamodules.files import display_path
@@ -69,6 +70,7 @@ def run(args: Namespace) -> int:
         print(f"failed: {failure.reason} (see {display_path(failure.log)})", file=sys.stderr)
         return 1
     print(f"{pages.plain([record.read(file)])}\n\nsee {display_path(file)}")
+    print(f"checkpoint: {display_path(one.folder / CHECKPOINT)}")
     return 0
 
 

@@ -3,12 +3,14 @@
 import html
 import os
 import re
+import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from benchmark.leaderboard.columns import COLUMNS
-from benchmark.leaderboard.tables import Row, order_blind_ceiling, tables
+from benchmark.leaderboard.tables import Row, chance, order_blind_ceiling, tables
 from benchmark.recipes.compose import changes
+from benchmark.recipes.name import RunName, shared_overrides
 from benchmark.results import record
 from benchmark.results.record import Record
 from datamodules.files import atomic_write
@@ -17,6 +19,7 @@ PAGE = "README.md"
 PICTURE = "accuracy.svg"
 DIRTY = "†"
 MIXED = "‡"
+WIDTH = 100  # columns of a terminal
 INTRODUCTION = """\
 # Leaderboard
 
@@ -27,7 +30,8 @@ LEGEND = """\
 seeds ± their sample standard deviation. **tunable**: parameters that train, the head included.
 **total**: parameters of the model that is tested. **GFLOPs**: multiply-accumulates of a view, in
 billions, × views of a video, which is what papers call GFLOPs; *merged*: counted after the method's
-layers are merged into the frozen ones. **training**: wall time of a run.
+layers are merged into the frozen ones. **training**: wall time of a run. **Chance**, below a table
+and dotted in the picture: the accuracy of who answers without looking.
 """
 BLIND = """\
 What **{ceiling}** means here: a model that is blind to the order of frames cannot be right more
@@ -113,16 +117,22 @@ def _page(everything: Sequence[Record]) -> str:
 
 
 def plain(records: Iterable[Record]) -> str:
-    """Return the tables as aligned text, for a terminal."""
+    """Return the tables as aligned text, for a terminal; what all rows share stands above them."""
     blocks = []
     for name, rows in tables(records).items():
-        lines = [HEADER, *([column.text(row) for column in COLUMNS] for row in rows)]
+        names = [RunName.parse(row.records[0].name) for row in rows]
+        shared = shared_overrides(names)
+        methods = [each.without(shared).row for each in names]
+        cells = ([column.text(row) for column in COLUMNS[1:]] for row in rows)
+        lines = [HEADER, *([method, *rest] for method, rest in zip(methods, cells, strict=True))]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         aligned = [
             "  ".join([first.ljust(widths[0]), *map(str.rjust, rest, widths[1:])]).rstrip()
             for first, *rest in lines
         ]
-        blocks.append("\n".join([name, *aligned]))
+        with_ = textwrap.wrap(f"with {' '.join(shared)}", WIDTH, break_on_hyphens=False)
+        below = f"chance: {100 * chance(rows):.1f} %"
+        blocks.append("\n".join([name, *(with_ if shared else []), *aligned, below]))
     return "\n\n".join(blocks)
 
 
@@ -132,7 +142,10 @@ def notes(rows: Sequence[Row]) -> list[str]:
     devices = sorted({run.environment.device for run in runs})
     commits = [run.environment.commit[:10] for run in runs]
     splits = {run.data.splits["test"].sha256 for run in runs}
-    found = [f"Trained on {'; '.join(map(escape, devices))}."]
+    told = all(run.metrics.chance is not None for run in runs)
+    answer = "always the most frequent class" if told else "a guess among the classes"
+    found = [f"Chance is {100 * chance(rows):.1f} %: {answer}."]
+    found.append(f"Trained on {'; '.join(map(escape, devices))}.")
     if min(row.top1.n for row in rows) == 1:
         found.append("One seed ranks nothing: differences of a point or two may be chance.")
     if len(set(commits)) > 1:

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 from matplotlib.transforms import Bbox
 
-from benchmark.leaderboard.tables import Row, Tables, order_blind_ceiling
+from benchmark.leaderboard.tables import Row, Tables, chance, order_blind_ceiling
 
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#56a0d3", "#7f3fbf", "#444444")
 STYLE: dict[Any, Any] = {
@@ -83,23 +83,16 @@ def _panel(panel: Axes, name: str, table: Sequence[Row], colors: dict[str, str])
     high = max(y + spread for y, spread in zip(ys, spreads, strict=True))
     ceiling = order_blind_ceiling(table)
     if ceiling is not None:
-        panel.axhline(100 * ceiling, color="#888888", linestyle="--", linewidth=1, zorder=0)
-        panel.annotate(
-            f"blind to order: at most {100 * ceiling:.0f} %",
-            (1, 100 * ceiling),
-            xycoords=("axes fraction", "data"),
-            xytext=(-2, 3),
-            textcoords="offset points",
-            ha="right",
-            color="#666666",
-            fontsize=LABEL - 1,
-        )
+        _level(panel, 100 * ceiling, f"blind to order: at most {100 * ceiling:.0f} %", "--")
         low, high = min(low, 100 * ceiling), max(high, 100 * ceiling)
     decades = max(1.0, math.log10(max(xs) / min(xs)))
     margin = 10 ** (0.12 * decades)
     panel.set_xlim(min(xs) / margin, max(xs) * margin**1.6)  # labels like to stand on the right
     room = max(0.1 * (high - low), (LEAST - (high - low)) / 2)
     panel.set_ylim(max(-2.0, low - room), min(104.0, high + room))
+    guess = 100 * chance(table)
+    if panel.get_ylim()[0] < guess:  # far below all methods it would make them one heap
+        _level(panel, guess, f"chance: {guess:.1f} %", ":")
     panel.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0) if decades < 2.5 else (1.0,)))
     panel.xaxis.set_major_formatter(EngFormatter(sep=" "))
     panel.xaxis.set_minor_formatter(NullFormatter())
@@ -108,6 +101,21 @@ def _panel(panel: Axes, name: str, table: Sequence[Row], colors: dict[str, str])
     panel.set_title(name.replace("/", " · "), fontsize=10, parse_math=False)
     panel.set_xlabel("tunable parameters, head included (log)")
     panel.set_ylabel("top-1 accuracy (%)")
+
+
+def _level(panel: Axes, percent: float, text: str, line: str) -> None:
+    """Draw an accuracy that is no method's as a line with its meaning at its right end."""
+    panel.axhline(percent, color="#888888", linestyle=line, linewidth=1, zorder=0)
+    panel.annotate(
+        text,
+        (1, percent),
+        xycoords=("axes fraction", "data"),
+        xytext=(-2, 3),
+        textcoords="offset points",
+        ha="right",
+        color="#666666",
+        fontsize=LABEL - 1,
+    )
 
 
 def _point(row: Row) -> tuple[float, float]:
@@ -152,7 +160,7 @@ def _label(panel: Axes, table: Sequence[Row], colors: dict[str, str]) -> None:
         high = panel.transData.transform((x, y + spread))[1] + reach
         low = panel.transData.transform((x, y - spread))[1] - reach
         obstacles.append(Bbox.from_extents(at[0] - reach, low, at[0] + reach, high))
-    for each in panel.texts:  # the ceiling's
+    for each in panel.texts:  # of the levels
         obstacles.append(each.get_window_extent())
     inside = panel.get_window_extent()
 

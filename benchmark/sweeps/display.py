@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmark.errors import UserError
+from benchmark.recipes.name import RunName, shared_overrides
 from benchmark.results import record
 from benchmark.runs.progress import Follower
 from datamodules.progress_bar import SPARSE, format_duration
@@ -22,9 +23,12 @@ REDRAW = 0.5  # seconds between two drawings in a terminal
 
 
 def shortened(names: Sequence[str]) -> dict[str, str]:
-    """Return runs' names without the folders that all of them share."""
-    shared = f"{os.path.commonpath(names)}/" if len(names) > 1 else ""
-    return {name: name.removeprefix(shared) for name in names}
+    """Return runs' names without the folders and the overrides that all of them share."""
+    runs = [RunName.parse(name) for name in names]
+    shared = shared_overrides(runs)
+    short = [str(run.without(shared)) for run in runs]
+    folder = os.path.commonpath(short) if len(short) > 1 else runs[0].table
+    return {name: own.removeprefix(f"{folder}/") for name, own in zip(names, short, strict=True)}
 
 
 class Display:

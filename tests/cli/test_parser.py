@@ -192,7 +192,8 @@ def test_a_run_made_again_starts_afresh(argv, capsys, monkeypatch):
     (job,) = started
     assert (job.base_name, job.overrides) == (f"{RUN}/seed0", ("optim.lr=1",))
     assert job.name == loaded.name and not checkpoint.exists()
-    assert "st_adapter,optim.lr=1.0" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "st_adapter,optim.lr=1.0" in out and f"checkpoint: {checkpoint}" in out
 
 
 def test_a_run_that_fails_says_why_and_where_to_look(capsys, monkeypatch):
@@ -206,7 +207,7 @@ def test_a_run_that_fails_says_why_and_where_to_look(capsys, monkeypatch):
 def test_a_folder_of_records_is_shown_as_a_table(capsys):
     finish(compose.load(RUN, ["optim.lr=1"]))
     assert main(["leaderboard", str(record.RESULTS / "scratch")]) == 0
-    assert "st_adapter,optim.lr=1.0" in capsys.readouterr().out
+    assert "with optim.lr=1.0\n" in capsys.readouterr().out
     assert not (record.RESULTS / "README.md").exists()
 
 

@@ -38,7 +38,10 @@ def made(
     return made_record(
         f"{table}/{method}/seed{seed}",
         {"seed": seed, "optim": {"lr": more.pop("lr", 0.1)}},
-        metrics={"top1": top1, "split": more.pop("split", "test")},
+        metrics={
+            **{"top1": top1, "split": more.pop("split", "test")},
+            **more.pop("metrics", {}),
+        },
         cost={"trained_parameters": tunable, **more.pop("cost", {})},
         **more,
     )
@@ -133,7 +136,8 @@ def test_a_ceiling_for_order_blind_models_is_explained_and_drawn(board, drawn):
     with_, without = render(ceiling), render(board)
     assert "**50 %**" in with_[PAGE] and "reversed" in with_[PAGE]
     assert "reversed" not in without[PAGE]
-    assert "stroke-dasharray" in with_[PICTURE] and "stroke-dasharray" not in without[PICTURE]
+    said = "<!-- blind to order: at most 50 % -->"
+    assert said in with_[PICTURE] and said not in without[PICTURE]
     assert order_blind_ceiling(tables(ceiling)["digits/digits_motion/vit_digits"]) == 0.5
 
 
@@ -224,9 +228,39 @@ def test_costs_that_one_run_does_not_know_are_left_open():
 
 def test_a_terminal_gets_aligned_columns(board):
     lines = plain(board).splitlines()
-    assert lines[0] == "digits/digits_motion/vit_digits" and len(lines) == 2 + len(METHODS)
-    assert len({len(line) for line in lines[1:]}) == 1
-    assert lines[2].startswith("st_adapter ")
+    assert lines[0] == "digits/digits_motion/vit_digits" and len(lines) == 3 + len(METHODS)
+    assert len({len(line) for line in lines[1:-1]}) == 1
+    assert lines[2].startswith("st_adapter ") and lines[-1] == "chance: 50.0 %"
+
+
+def test_of_scratch_runs_what_all_share_is_said_once_and_what_differs_in_the_row():
+    table, many = (
+        "scratch/quick/digits_motion/vit_digits",
+        ",".join(f"data.k{i}=1" for i in range(20)),
+    )
+    found = plain([made(f"aim,{many},optim.lr={lr}", table=table) for lr in (0.1, 0.2)])
+    lines = found.splitlines()
+    assert (
+        lines[0] == table and max(map(len, lines)) <= pages.WIDTH and found.count("data.k7=1") == 1
+    )
+    assert [line.split()[0] for line in lines[-3:]] == [
+        "aim,optim.lr=0.1",
+        "aim,optim.lr=0.2",
+        "chance:",
+    ]
+    (kept,) = (line for line in plain([made("aim,width=3")]).splitlines() if line.startswith("aim"))
+    assert kept.startswith("aim,width=3 ")
+
+
+def test_chance_is_the_most_frequent_class_or_of_older_records_a_guess(drawn):
+    old, new = made(top1=0.6), made("full", top1=0.55, metrics={"chance": 0.52})
+    found = [render([each]) for each in (old, new)]
+    answers = ("50.0 %", "a guess among the classes"), ("52.0 %", "always the most frequent class")
+    for board, (said, answer) in zip(found, answers, strict=True):
+        assert f"Chance is {said}: {answer}." in board[PAGE]
+        assert f"<!-- chance: {said} -->" in board[PICTURE]
+    far = render([made(top1=0.99)])
+    assert "Chance is 50.0 %:" in far[PAGE] and "chance:" not in far[PICTURE]
 
 
 def test_the_sample_standard_deviation_is_over_n_minus_1():
