@@ -72,9 +72,9 @@ def commands(fences: list[tuple[str, str]]) -> Iterator[str]:
 
 
 def paths_in(fences: list[tuple[str, str]]) -> Iterator[str]:
-    """Yield what looks like a path in blocks that are neither Python nor commands: trees, lists."""
+    """Yield what looks like a path in blocks that are no code and no commands: trees, lists."""
     for language, block in fences:
-        if language != "python" and not any(map(COMMAND.match, block.splitlines())):
+        if language not in ("python", "yaml") and not any(map(COMMAND.match, block.splitlines())):
             yield from (word.strip("(),;:") for word in block.split())
 
 

@@ -73,13 +73,6 @@ def test_every_method_and_every_data_set_has_a_recipe():
         assert used == set(lookup.names(package)) != set()
 
 
-@pytest.mark.parametrize("method", compose.names("methods"))
-def test_a_method_says_what_it_is_and_how_many_parameters_it_trains(method):
-    comment = (compose.RECIPES / "methods" / f"{method}.yaml").read_text().split("method:")[0]
-    assert all(line.startswith("#") for line in comment.splitlines())
-    assert "ViT-B/16" in comment and "parameters" in comment
-
-
 LAYERS = [
     "base",
     "backbones/vit_digits",
