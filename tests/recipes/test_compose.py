@@ -73,6 +73,13 @@ def test_every_method_and_every_data_set_has_a_recipe():
         assert used == set(lookup.names(package)) != set()
 
 
+@pytest.mark.parametrize("method", compose.names("methods"))
+def test_anyones_own_videos_have_a_protocol_that_few_videos_suffice_for(method):
+    recipe = compose.load(f"own/folder/vit_b16_clip/{method}", ["data.root=/videos"])
+    assert recipe.clip.size == 224 and recipe.train.batch <= 4 and not recipe.cache
+    assert recipe.name == f"own/folder/vit_b16_clip/{method}/seed0"  # no scratch run: on the board
+
+
 LAYERS = [
     "base",
     "backbones/vit_digits",
