@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import sys
 import tempfile
@@ -24,6 +25,17 @@ from benchmark.training.quiet import quiet
 from benchmark.training.train import train
 from datamodules import files
 from datamodules.decoding.video import DecodeError, ReadError
+
+
+class _Notes(logging.Handler):
+    """Put what is logged of the data into a run's progress, for whoever watches it."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(logging.WARNING)
+        self.folder = folder
+
+    def emit(self, record: logging.LogRecord) -> None:
+        progress.write(self.folder, stage="start", note=record.getMessage())
 
 
 def _reason(error: BaseException) -> str:
@@ -90,6 +102,8 @@ def main(argv: Sequence[str]) -> int:
                 print(error, file=sys.stderr)
                 return 2
         try:
+            if first:
+                logging.getLogger("datamodules").addHandler(_Notes(folder))
             _demand_writable(record.path(recipe.name).parent)
             train(recipe)
         except (Exception, KeyboardInterrupt) as error:

@@ -30,7 +30,7 @@ def write(folder: Path, *, stage: Stage, **fields: Any) -> None:
             asked to stop ("preempted"), or by others ("killed").
         **fields: `step` of `steps` (of the optimiser; videos in a test), `epoch` (from 0) of
             `epochs`, `loss`, `top1`, `clips_per_second`, `test_share` (the test's part of the work
-            that training and test are), `message`.
+            that training and test are), `message`, `note` (for whoever watches).
     """
     folder.mkdir(parents=True, exist_ok=True)
     line = json.dumps({"time": time.time(), "stage": stage, **fields})
@@ -75,11 +75,13 @@ class Follower:
 
     Attributes:
         line: the last line, or None while there is none.
+        notes: what the run has to say to whoever watches it, in order.
     """
 
     def __init__(self, folder: Path, since: float) -> None:
         self.folder, self.since = folder, since
         self.line: dict[str, Any] | None = None
+        self.notes = list[str]()
         self._test_share = TEST
         # In which stage it is, and when it was seen there first, and where.
         self._first: tuple[str, float, float] | None = None
@@ -89,11 +91,14 @@ class Follower:
         lines = [each for each in tail(self.folder) if each.get("time", 0) >= self.since]
         if not lines:  # or all of them of a start before this one
             return
-        starts = [i for i, each in enumerate(lines) if each.get("stage") == "start"]
+        began = [each.get("stage") == "start" and "note" not in each for each in lines]
+        starts = [i for i, first in enumerate(began) if first]
         if starts:  # started again: what was measured before does not count
             lines, self._first = lines[starts[-1] :], None
         for self.line in lines:
             stage = self.line.get("stage")
+            if (note := self.line.get("note")) and note not in self.notes:
+                self.notes.append(str(note))
             self._test_share = self.line.get("test_share", self._test_share)
             if stage not in ("fit", "test") or not self.line.get("step"):
                 continue

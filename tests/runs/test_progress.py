@@ -221,6 +221,23 @@ def test_the_sweeps_time_left_counts_what_waits(tmp_path, results, now):
     assert shown.left == pytest.approx((0 + 40 + 3 * 40) / 2)
 
 
+def test_what_runs_note_is_said_once(tmp_path, results):
+    out = io.StringIO()
+    with Display("quick", NAMES, Console(file=out, width=200)) as shown:
+        for name in NAMES[:2]:
+            shown.started(name, tmp_path / name)
+            progress.write(tmp_path / name, stage="start")
+            for note in ("cache=true takes 224 MB", "another"):
+                progress.write(tmp_path / name, stage="start", note=note)
+            progress.write(tmp_path / name, stage="fit", step=1, steps=9)
+            shown.ended(name, "it failed")
+    lines = out.getvalue().splitlines()
+    assert [line for line in lines if line.startswith("note")] == [
+        "note   cache=true takes 224 MB",
+        "note   another",
+    ]
+
+
 def test_a_run_that_is_queued_again_waits(tmp_path, results, now):
     out = io.StringIO()
     with Display("quick", NAMES, Console(file=out, width=200)) as shown:
