@@ -1,4 +1,4 @@
-"""`python -m benchmark`: the command line."""
+"""`python -m benchmark`: the command line, where the script `benchmark` is not on the path."""
 
 import sys
 

@@ -8,7 +8,6 @@ import logging
 import os
 import sys
 import traceback
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -25,25 +24,22 @@ from benchmark.runs import process, progress
 from benchmark.runs.folder import FolderHeld, lock
 from benchmark.runs.process import EXIT_HELD, EXIT_PREEMPTED
 from benchmark.training.checkpointing import Preempted
+from benchmark.training.quiet import quiet
 from benchmark.training.train import train
 from datamodules import files
 from datamodules.decoding.video import DecodeError, ReadError
 from datamodules.files import demand_writable
 
-NOISE = (  # what Lightning says in vain here
-    "The `srun` command is available",  # a run outside of Slurm is meant to be
-    ".*LeafSpec",  # lightning 2.6 on torch 2.15
-    "You're resuming from a checkpoint that ended before the epoch",  # our samplers resume
-    "It is recommended to use .*sync_dist=True",  # every rank has the same number
-    ".*does not have many workers",
-)
 
+class _Notes(logging.Handler):
+    """Put what is logged of the data into a run's progress, for whoever watches it."""
 
-def _quiet() -> None:
-    """Leave in the log what somebody can do something about."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    for message in NOISE:
-        warnings.filterwarnings("ignore", message)
+    def __init__(self, folder: Path) -> None:
+        super().__init__(logging.WARNING)
+        self.folder = folder
+
+    def emit(self, record: logging.LogRecord) -> None:
+        progress.write(self.folder, stage="start", note=record.getMessage())
 
 
 def _reason(error: BaseException) -> str:
@@ -106,7 +102,7 @@ def _run(argv: Sequence[str]) -> int:
     if recipe.trainer.accelerator == "cpu":
         torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     process.die_with_parent()
-    _quiet()
+    quiet()
     with contextlib.ExitStack() as stack:
         if first:
             try:
@@ -118,6 +114,8 @@ def _run(argv: Sequence[str]) -> int:
             if done := nothing_to_do(recipe):  # another process was quicker
                 print(done)
                 return 0
+            if first:
+                logging.getLogger("datamodules").addHandler(_Notes(folder))
             demand_writable(record.path(recipe.name))  # not after days of training
             train(recipe)
         except (Exception, KeyboardInterrupt) as error:

@@ -14,7 +14,14 @@ from filelock import FileLock, Timeout
 from datamodules.errors import UserError
 
 ROOT = Path(__file__).parents[1]  # of the checkout: the installation is an editable one
-RUNS = Path(os.environ.get("RUNS") or ROOT / "runs").absolute()  # what runs work in
+
+
+def folder_from_environment(variable: str, default: Path) -> Path:
+    """Return the folder that an environment variable names, where `~` is the home, or `default`."""
+    return Path(os.path.expanduser(os.environ.get(variable) or default)).absolute()
+
+
+RUNS = folder_from_environment("RUNS", ROOT / "runs")  # what runs work in
 
 
 @contextmanager

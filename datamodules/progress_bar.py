@@ -45,9 +45,9 @@ class ProgressBar:
         if self._console.is_terminal:  # or it would leave an empty line
             self._bar.stop()
 
-    def advance(self, *, broken: bool = False) -> None:
-        """Count one as done."""
-        self.done += 1
+    def advance(self, count: int = 1, *, broken: bool = False) -> None:
+        """Count one, or so many, as done."""
+        self.done += count
         self.broken += broken
         if self._console.is_terminal:
             self._bar.update(self._task, completed=self.done, description=str(self))

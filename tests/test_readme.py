@@ -33,7 +33,7 @@ PAGES += sorted(page for folder in FOLDERS for page in (ROOT / folder).rglob("RE
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PLACEHOLDER = re.compile(r"\b[A-Z]+\b|\bseedN\b|<|\*|\.\.\.|\{")
-COMMAND = re.compile(r"(\.venv/bin/)?(make|python -m benchmark|torchrun)\b")
+COMMAND = re.compile(r"(make|benchmark|torchrun) |\.venv/bin/|python -m benchmark ")
 SUFFIXES = ("py", "yaml", "md", "json", "svg", "sh", "toml", "txt", "safetensors")
 PATH = re.compile(rf"[\w.,={{}}<>*-]*(/[\w.,=~{{}}<>*-]*)+|[\w-]+\.({'|'.join(SUFFIXES)})")
 KEY = re.compile(r"(\w+(\.\w+)+)(=\S+)?")
@@ -72,9 +72,9 @@ def commands(fences: list[tuple[str, str]]) -> Iterator[str]:
 
 
 def paths_in(fences: list[tuple[str, str]]) -> Iterator[str]:
-    """Yield what looks like a path in blocks that are neither Python nor commands: trees, lists."""
+    """Yield what looks like a path in blocks that are no code and no commands: trees, lists."""
     for language, block in fences:
-        if language != "python" and not any(map(COMMAND.match, block.splitlines())):
+        if language not in ("python", "yaml") and not any(map(COMMAND.match, block.splitlines())):
             yield from (word.strip("(),;:") for word in block.split())
 
 
@@ -122,7 +122,10 @@ def is_read(node: ast.Name) -> bool:
 def about_commands(lines: list[str]) -> Said:
     targets = []
     for line in lines:
-        words = shlex.split(line.removeprefix(".venv/bin/"), comments=True)
+        if not line.startswith(("make", "benchmark", "torchrun")):
+            yield f"{line}: commands are written as `benchmark VERB`"
+            continue
+        words = shlex.split(line, comments=True)
         if words[0] == "make":
             targets += [word for word in words[1:] if "=" not in word]
             yield from (f"{line}: {said}" for said in about_variables(words[1:]))
@@ -132,7 +135,7 @@ def about_commands(lines: list[str]) -> Said:
                 name, *overrides = words[words.index("benchmark.run") + 1 :]
                 compose.load(name, overrides)
             else:
-                about_verb(words[words.index("benchmark") + 1 :])
+                about_verb(words[1:])
         except (UserError, ValueError) as error:
             yield f"{line}: {error}"
     yield from about_targets(sorted(set(targets)))
@@ -251,11 +254,12 @@ def test_the_pages_are_found_and_hold_something() -> None:
         ("[a map](benchmark/NOWHERE.md)", "link to benchmark/NOWHERE.md"),
         ("```\nnowhere/  is where\n```", "no path nowhere/"),
         ("`quick/digits_motion/vit_digits/aimm`", "did you mean 'aim'"),
-        ("`python -m benchmark swep quick`", "no verb 'swep'"),
-        ("```\n.venv/bin/python -m benchmark sweep quik\n```", "no sweep 'quik'"),
-        ("```bash\npython -m benchmark audit ucf data.root=x\n```", "no data 'ucf'"),
+        ("`benchmark swep quick`", "no verb 'swep'"),
+        ("`python -m benchmark list`", "are written as `benchmark VERB`"),
+        ("```\nbenchmark sweep quik\n```", "no sweep 'quik'"),
+        ("```bash\nbenchmark audit ucf data.root=x\n```", "no data 'ucf'"),
         (
-            "```\npython -m benchmark show quick/digits_motion/vit_digits/aim optim.lrr=1\n```",
+            "```\nbenchmark show quick/digits_motion/vit_digits/aim optim.lrr=1\n```",
             "unknown key 'optim.lrr'",
         ),
         (
@@ -287,7 +291,7 @@ def test_what_is_true_is_let_pass() -> None:
 `optim.lr`, `data.root`, `slurm.conf`, `data.root=/data/x`, `benchmark.adapt(vit, ...)`
 `runs/x/last.ckpt`, `cli/parser.py`, `benchmark/methods/NAME.py`, `st_adapter,width=128`
 ```
-python -m benchmark test FILE  # parsed only
+benchmark test FILE  # parsed only
 make sweep SWEEP=quick ON=ray
 ```
 """

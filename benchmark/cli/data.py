@@ -19,7 +19,7 @@ def some_data(parser: ArgumentParser) -> None:
 def audit(args: Namespace) -> int:
     """Look at every video of datasets before training on them; tell and note which are broken.
 
-    python -m benchmark audit ucf101 data.root=/data/ucf101
+    benchmark audit ucf101 data.root=/data/ucf101
     """
     from benchmark.recipes import dataset
     from benchmark.sweeps.devices import cores
@@ -44,7 +44,7 @@ def prepare_arguments(parser: ArgumentParser) -> None:
 def prepare(args: Namespace) -> int:
     """Encode the videos of a dataset anew, small and quick to decode, into a folder of their own.
 
-    python -m benchmark prepare ucf101 data.root=/data/ucf101 -o /data/ucf101_256 short_side=256
+    benchmark prepare ucf101 data.root=/data/ucf101 -o /data/ucf101_256 short_side=256
     """
     from benchmark.recipes import dataset
     from benchmark.sweeps.devices import cores
@@ -76,7 +76,7 @@ def bench_data_arguments(parser: ArgumentParser) -> None:
 def bench_data(args: Namespace) -> None:
     """Compare how fast decoders are on the videos of a folder, or on some that it writes.
 
-    python -m benchmark bench-data
+    benchmark bench-data
     """
     from datamodules.speed.decoding import compare  # imports torch
 

@@ -2,10 +2,14 @@
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmark.cli.runs import a_run
 from benchmark.cli.verb import Verb, output_file
 from benchmark.errors import UserError
+
+if TYPE_CHECKING:
+    from benchmark.results.schema import Metrics
 
 
 def profile_arguments(parser: ArgumentParser) -> None:
@@ -18,7 +22,7 @@ def profile_arguments(parser: ArgumentParser) -> None:
 def profile(args: Namespace) -> None:
     """Print what a run costs, the published figures beside ours: parameters, MACs, checkpoint.
 
-    python -m benchmark profile quick/digits_motion/vit_digits/aim
+    benchmark profile quick/digits_motion/vit_digits/aim
     """
     import json
 
@@ -43,7 +47,7 @@ def convert_arguments(parser: ArgumentParser) -> None:
 def convert(args: Namespace) -> None:
     """Turn an authors' file into a checkpoint of ours, under the recipe of a run.
 
-    python -m benchmark convert vit_b_clip_8frame_k400.pth quick/digits_motion/vit_b16_clip/aim
+    benchmark convert vit_b_clip_8frame_k400.pth quick/digits_motion/vit_b16_clip/aim
     """
     from dataclasses import asdict
 
@@ -76,10 +80,11 @@ def test_arguments(parser: ArgumentParser) -> None:
 def test(args: Namespace) -> None:
     """Test a checkpoint, under the recipe it holds or that of a run; merged too, if it merges.
 
-    python -m benchmark test runs/quick/digits_motion/vit_digits/aim/seed0/last.ckpt
+    benchmark test runs/quick/digits_motion/vit_digits/aim/seed0/last.ckpt
     """
     from benchmark.models import checkpoint
     from benchmark.recipes import compose
+    from benchmark.training.quiet import quiet
     from benchmark.training.train import test  # imports torch
 
     words = [*([args.name] if args.name else []), *args.overrides]
@@ -87,13 +92,39 @@ def test(args: Namespace) -> None:
     overrides = [each for each in words if each not in names]  # a name may hold "=": aim,ratio=0.5
     if len(names) > 1:
         raise UserError(f"test as one run: {names[0]!r} or {names[1]!r}")
+    quiet()
     saved = checkpoint.read(args.checkpoint)
     if names:
         recipe = compose.load(names[0], overrides)
     else:
         recipe = compose.restored(saved.recipe, overrides)
-    for name, value in test(saved, recipe, other_videos=bool(names)).items():
-        print(f"{name:20} {value:.6g}")
+    found = test(saved, recipe, other_videos=bool(names))
+    print(_tested(found, recipe.data["name"], recipe.test.clips * recipe.test.crops))
+
+
+def _tested(metrics: "Metrics", data: str, views: int) -> str:
+    """Return what a test came to, for people."""
+    split = "test" if metrics.split == "test" else "held-out training"
+    seen = f"{views} view{'' if views == 1 else 's'} of each"
+    lines = [f"{metrics.videos:,} {split} videos of {data}, {seen}; all in percent"]
+    rows = {
+        "top-1": metrics.top1,
+        "top-5": metrics.top5,
+        "top-1, mean over classes": metrics.mean_class,
+        "top-1 of single views": metrics.clip_top1,
+        "chance: the most frequent class": metrics.chance,
+        "top-1, merged": metrics.merged_top1,
+        "top-1, merged less unmerged": metrics.merged_top1_change,
+    }
+    width = max(map(len, rows))
+    lines += [
+        f"{name.ljust(width)}  {100 * value:6.2f}"
+        for name, value in rows.items()
+        if value is not None
+    ]
+    if metrics.merged_score_change is not None:
+        lines.append(f"merging changes a probability by {metrics.merged_score_change:.1e} at most")
+    return "\n".join(lines)
 
 
 def merge_arguments(parser: ArgumentParser) -> None:
@@ -105,13 +136,15 @@ def merge_arguments(parser: ArgumentParser) -> None:
 def merge(args: Namespace) -> None:
     """Write the merged model of a checkpoint, as large and as fast as the plain ViT.
 
-    python -m benchmark merge zeroi2v.safetensors -o merged.safetensors
+    benchmark merge zeroi2v.safetensors -o merged.safetensors
     """
     from benchmark.models import checkpoint
     from benchmark.recipes import compose
     from benchmark.recipes.build import model_of  # imports torch
+    from benchmark.training.quiet import quiet
 
     output_file(args.output, args.checkpoint, replaces=checkpoint.is_checkpoint)
+    quiet()
     saved = checkpoint.read(args.checkpoint)
     recipe = compose.restored(saved.recipe, args.overrides)
     model = model_of(saved, recipe, len(saved.parameters["head.bias"]))
@@ -131,7 +164,7 @@ def pretrain_arguments(parser: ArgumentParser) -> None:
 def pretrain(args: Namespace) -> None:
     """Train the embedded backbone on still digits again, and compare with the committed weights.
 
-    python -m benchmark pretrain
+    benchmark pretrain
     """
     from benchmark.models.checkpoint import is_checkpoint
     from benchmark.training.pretrain import pretrain  # imports torch

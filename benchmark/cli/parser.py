@@ -11,6 +11,10 @@ from benchmark.errors import UserError, nearest
 
 VERBS = runs.VERBS | results.VERBS | models.VERBS | data.VERBS
 ABOUT = "Compare parameter-efficient ways from image models to video models."
+PLACES = """\
+environment:
+  RUNS                where runs work and checkpoints lie, default runs/ of the checkout
+  RESULTS             where records and the board lie, default results/ of the checkout"""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -23,7 +27,13 @@ class _Parser(argparse.ArgumentParser):
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """Return what the command line asks for: `action`, and what that reads."""
     form = argparse.RawDescriptionHelpFormatter
-    parser = _Parser(prog="python -m benchmark", description=ABOUT, allow_abbrev=False)
+    parser = _Parser(
+        prog="benchmark",
+        description=ABOUT,
+        epilog=PLACES,
+        formatter_class=form,
+        allow_abbrev=False,
+    )
     subparsers = parser.add_subparsers(metavar="VERB", parser_class=_Parser, required=True)
     for name, verb in VERBS.items():
         help_, _, example = (verb.action.__doc__ or "").partition("\n")
@@ -42,7 +52,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     args, rest = parser.parse_known_args(argv)  # overrides may stand before and after options
     takes = VERBS[argv[0]].overrides
     if wrong := [each for each in rest if each.startswith("-") or not takes]:
-        raise UserError(f"unknown argument {wrong[0]!r}; see python -m benchmark {argv[0]} --help")
+        raise UserError(f"unknown argument {wrong[0]!r}; see benchmark {argv[0]} --help")
     args.overrides = rest
     return args
 

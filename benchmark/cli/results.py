@@ -22,10 +22,10 @@ def leaderboard_arguments(parser: ArgumentParser) -> None:
 def leaderboard(args: Namespace) -> None:
     """Write the leaderboard, or print the table of a folder of records.
 
-    python -m benchmark leaderboard
-    python -m benchmark leaderboard results/scratch --all
-    python -m benchmark leaderboard results/digits --as latex
-    python -m benchmark leaderboard --published
+    benchmark leaderboard
+    benchmark leaderboard results/scratch --all
+    benchmark leaderboard results/digits --as latex
+    benchmark leaderboard --published
     """
     from benchmark.leaderboard import board, exports, pages
     from benchmark.results import record
@@ -57,8 +57,8 @@ def stale_arguments(parser: ArgumentParser) -> None:
 def stale(args: Namespace) -> None:
     """List records that are no longer what their name means: recipe or data changed; or broken.
 
-    python -m benchmark stale
-    python -m benchmark stale results/scratch
+    benchmark stale
+    benchmark stale results/scratch
     """
     from benchmark.results.staleness import stale
 
@@ -72,7 +72,7 @@ def stale(args: Namespace) -> None:
 def dashboard(args: Namespace) -> None:
     """Show the board of a sweep in wandb: its table, accuracy against cost, the curves.
 
-    python -m benchmark dashboard quick
+    benchmark dashboard quick
     """
     from benchmark.errors import UserError
     from benchmark.results import record
@@ -90,7 +90,7 @@ def dashboard(args: Namespace) -> None:
 def wandb_sync(args: Namespace) -> int:
     """Upload what wandb kept while it was offline.
 
-    python -m benchmark wandb-sync
+    benchmark wandb-sync
     """
     from benchmark.tracking.wandb_sync import upload
 

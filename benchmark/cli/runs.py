@@ -10,7 +10,7 @@ from benchmark.cli.verb import Verb
 def list_(args: Namespace) -> None:
     """List what runs are made of, and the sweeps.
 
-    python -m benchmark list
+    benchmark list
     """
     from benchmark.recipes import compose
 
@@ -32,7 +32,7 @@ def a_run(parser: ArgumentParser) -> None:
 def show(args: Namespace) -> None:
     """Print a run's recipe, resolved.
 
-    python -m benchmark show quick/digits_motion/vit_digits/st_adapter optim.lr=1e-3
+    benchmark show quick/digits_motion/vit_digits/st_adapter optim.lr=1e-3
     """
     from dataclasses import asdict
 
@@ -58,11 +58,12 @@ def run_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """Train and test one run, unless it has a record of this recipe and this data.
 
-    python -m benchmark run quick/digits_motion/vit_digits/aim optim.lr=1e-3 seed=1
+    benchmark run quick/digits_motion/vit_digits/aim optim.lr=1e-3 seed=1
     """
     from benchmark.leaderboard import pages
     from benchmark.results import record
     from benchmark.results.staleness import nothing_to_do
+    from benchmark.runs.folder import CHECKPOINT
     from benchmark.sweeps.plan import job
     from benchmark.sweeps.sweep import run_one
     from datamodules.files import display_path
@@ -76,6 +77,7 @@ def run(args: Namespace) -> int:
         print(f"failed: {failure.reason} (see {display_path(failure.log)})", file=sys.stderr)
         return 1
     print(f"{pages.plain([record.read(file)])}\n\nsee {display_path(file)}")
+    print(f"checkpoint: {display_path(one.folder / CHECKPOINT)}")
     return 0
 
 
@@ -98,8 +100,8 @@ def sweep_arguments(parser: ArgumentParser) -> None:
 def sweep(args: Namespace) -> int:
     """Run what a sweep lacks a record of, then write the leaderboard.
 
-    python -m benchmark sweep quick
-    python -m benchmark sweep quick --on slurm slurm.partition=gpu
+    benchmark sweep quick
+    benchmark sweep quick --on slurm slurm.partition=gpu
     """
     from benchmark.sweeps.sweep import sweep
 
@@ -116,7 +118,7 @@ def sweep(args: Namespace) -> int:
 def status(args: Namespace) -> None:
     """Tell how the runs of a sweep are: done, stale, running, queued, failed and why, missing.
 
-    python -m benchmark status quick
+    benchmark status quick
     """
     from benchmark.sweeps.plan import plan
     from benchmark.sweeps.status import print_statuses, statuses

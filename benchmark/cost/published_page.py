@@ -31,7 +31,7 @@ INTRODUCTION = """\
 {accuracies} printed accuracies of {methods} methods on {data} datasets, and {others} rows of costs
 alone, each with its source and its doubts, and **our own count** of the same configuration beside
 it, made on a model that needs neither weights nor videos. Written from
-[published.yaml](published.yaml) by `python -m benchmark leaderboard --published`, never by hand.
+[published.yaml](published.yaml) by `benchmark leaderboard --published`, never by hand.
 What this suite measured itself is on [its own board](README.md).
 """
 LEGEND = """\

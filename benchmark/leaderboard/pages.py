@@ -1,14 +1,22 @@
 """The leaderboard's pages in Markdown: a board per protocol, an index; functions of the records."""
 
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 
 from benchmark.leaderboard.cautions import cautions, marks
 from benchmark.leaderboard.columns import COLUMNS
 from benchmark.leaderboard.markdown import code, escape, table
 from benchmark.leaderboard.papers import beside_papers
-from benchmark.leaderboard.tables import Row, Tables, data_change, order_blind_ceiling, tables
+from benchmark.leaderboard.tables import (
+    Row,
+    Tables,
+    chance,
+    data_change,
+    order_blind_ceiling,
+    tables,
+)
 from benchmark.recipes.compose import changes
-from benchmark.recipes.name import RunName
+from benchmark.recipes.name import RunName, shared_overrides
 from benchmark.results.record import Record
 
 TITLE = "# Leaderboard: "
@@ -22,16 +30,18 @@ NOTE = "Accuracies are means over seeds, on the test split, with the last weight
 DIRTY = "†"
 MIXED = "‡"
 HEADER = [column.title for column in COLUMNS if column.default]
+WIDTH = 100  # columns of a terminal
 PAPERS = """\
 [PUBLISHED.md](PUBLISHED.md): what the papers print, dataset by dataset, each number with its source
 and beside our own count of parameters and GFLOPs."""
-WRITTEN = "Written by `python -m benchmark leaderboard` from the records here, never by hand."
+WRITTEN = "Written by `benchmark leaderboard` from the records here, never by hand."
 LEGEND = """\
 **top-1**: accuracy in percent on the test split, read once, with the last weights; the mean over
 seeds ± their sample standard deviation. **tunable**: parameters that train, the head included.
 **total**: parameters of the model that is tested. **GFLOPs**: multiply-accumulates of a view, in
 billions, × views of a video, which is what papers call GFLOPs; *merged*: counted after the method's
-layers are merged into the frozen ones. **training**: wall time of a run.
+layers are merged into the frozen ones. **training**: wall time of a run. **Chance**, below a table
+and dotted in the picture: the accuracy of who answers without looking.
 """
 BLIND = """\
 What **{ceiling}** means here: a model that is blind to the order of frames cannot be right more
@@ -116,14 +126,21 @@ def picture(name: str, text: str) -> str:
 
 
 def plain(records: Iterable[Record], *, everything: bool = False) -> str:
-    """Return the tables as aligned text, for a terminal: the default columns, or all."""
+    """Return the tables as aligned text, for a terminal; what all rows share stands above them.
+
+    Args:
+        records: What the tables are of.
+        everything: All columns, not the default ones.
+    """
     blocks, found = [], tables(records)
+    shown = [column for column in COLUMNS if column.default or everything]
     for name, rows in found.items():
-        shown = [column for column in COLUMNS if column.default or everything]
+        names = [RunName.parse(row.records[0].name) for row in rows]
+        shared = shared_overrides(names)
         lines = [[column.title for column in shown]]
-        lines += [[column.text(row) for column in shown] for row in rows]
-        for line, row in zip(lines[1:], rows, strict=True):
-            line[0] += marks(row)
+        for run, row in zip(names, rows, strict=True):
+            method = f"{run.without(shared).row}{marks(row)}"
+            lines.append([method, *(column.text(row) for column in shown[1:])])
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         aligned = [
             "  ".join([first.ljust(widths[0]), *map(str.rjust, rest, widths[1:])]).rstrip()
@@ -131,7 +148,9 @@ def plain(records: Iterable[Record], *, everything: bool = False) -> str:
         ]
         other = data_change(found, name)
         title = f"{name}: {other}" if other else name
-        blocks.append("\n".join([title, *aligned, *cautions(rows)]))
+        with_ = textwrap.wrap(f"with {' '.join(shared)}", WIDTH, break_on_hyphens=False)
+        below = [f"chance: {100 * chance(rows):.1f} %", *cautions(rows)]
+        blocks.append("\n".join([title, *(with_ if shared else []), *aligned, *below]))
     return "\n\n".join(blocks)
 
 
@@ -140,7 +159,10 @@ def notes(rows: Sequence[Row]) -> list[str]:
     runs = [run for row in rows for run in row.records]
     devices = sorted({run.environment.device for run in runs})
     commits = [run.environment.commit[:10] for run in runs]
-    found = [f"Trained on {'; '.join(map(escape, devices))}."]
+    told = all(run.metrics.chance is not None for run in runs)
+    answer = "always the most frequent class" if told else "a guess among the classes"
+    found = [f"Chance is {100 * chance(rows):.1f} %: {answer}."]
+    found.append(f"Trained on {'; '.join(map(escape, devices))}.")
     if min(row.top1.n for row in rows) == 1:
         found.append("One seed ranks nothing: differences of a point or two may be chance.")
     if len(set(commits)) > 1:

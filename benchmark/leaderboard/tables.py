@@ -107,3 +107,12 @@ def order_blind_ceiling(rows: Iterable[Row]) -> float | None:
     """Return the highest accuracy a model blind to the order of frames can reach, if any is set."""
     ceilings = {run.data.order_blind_ceiling for row in rows for run in row.records}
     return max((each for each in ceilings if each is not None), default=None)
+
+
+def chance(rows: Iterable[Row]) -> float:
+    """Return the accuracy of who does not look: always the class that most tested videos have.
+
+    Of an older record, which lacks it, it is that of a guess: one by the number of classes.
+    """
+    runs = [run for row in rows for run in row.records]
+    return max(run.metrics.chance or 1 / len(run.data.classes) for run in runs)

@@ -4,7 +4,8 @@ Of several datasets of one kind, such as anyone's own folders of videos, `folder
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 
 from benchmark.errors import UserError
 
@@ -96,7 +97,19 @@ class RunName:
         parts = [self.protocol, self.dataset, self.backbone]
         return "/".join([SCRATCH, *parts] if self.scratch else parts)
 
+    def without(self, options: Collection[str]) -> "RunName":
+        """Return the name without some of its options: for people, no run is called so."""
+        return replace(self, options=tuple(each for each in self.options if each not in options))
+
     def __str__(self) -> str:
         """Return the name as it is written."""
         seed = [] if self.seed is None else [f"seed{self.seed}"]
         return "/".join([self.table, self.row, *seed])
+
+
+def shared_overrides(names: Sequence[RunName]) -> tuple[str, ...]:
+    """Return the options that all of `names` have, in their order, where all are scratch runs."""
+    if not names or not all(each.scratch for each in names):
+        return ()
+    first, *others = names
+    return tuple(each for each in first.options if all(each in other.options for other in others))

@@ -153,9 +153,9 @@ def _cache_bytes(split: Split, name: str, recipe: Recipe) -> float:
 
     if cache.place_of(split, name, recipe.decoder).exists():
         return 0.0
-    return cache.estimated_bytes(
-        split, opener(split, name, None, decoder=recipe.decoder, cache=False)
-    )
+    open_video = opener(split, name, None, decoder=recipe.decoder, cache=False)
+    decoded, _ = cache.estimated_bytes(split, open_video)
+    return decoded
 
 
 def _gb(size: float) -> str:

@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -12,9 +11,9 @@ from typing import Any
 from benchmark.errors import UserError
 from benchmark.recipes.name import SCRATCH, RunName
 from benchmark.results.schema import Cost, DataProvenance, Environment, Metrics, Training, parse
-from datamodules.files import ROOT, atomic_write
+from datamodules.files import ROOT, atomic_write, folder_from_environment
 
-RESULTS = Path(os.environ.get("RESULTS") or ROOT / "results").absolute()
+RESULTS = folder_from_environment("RESULTS", ROOT / "results")
 VERSION = 2  # of the JSON; raised when keys are added or change, so that older code says it is old
 
 

@@ -24,6 +24,7 @@ class Metrics:
     top5: Fraction | None = None  # None: fewer than five classes
     mean_class: Fraction  # top-1 of each class, the mean over classes
     clip_top1: Fraction  # of single views
+    chance: Fraction | None = None  # top-1 of answering the most frequent class; None: older record
     videos: int
     split: Literal["test", "holdout"]  # what was scored: "holdout" are training clips, for tuning
     merged_top1: Fraction | None = None  # of the merged model; None, also below: nothing merges

@@ -14,7 +14,8 @@ from typing import Any, Literal, get_args
 from benchmark.runs.folder import PROGRESS
 
 TAIL = 16_384  # bytes read from the end; a line has a few hundred
-FIT = 0.02, 0.93  # shares of a run before training, and in it; the rest is the test
+BEFORE = 0.02  # the share of a run before training
+TEST = 0.05  # the test's share of the rest, where a run does not tell
 
 
 Stage = Literal["start", "fit", "test", "done", "failed", "preempted", "killed"]
@@ -29,8 +30,9 @@ def write(folder: Path, *, stage: Stage, **fields: Any) -> None:
         folder: Where the run works.
         stage: Where it is, or how it ended: by its own mistake ("failed"), having saved when it was
             asked to stop ("preempted"), or by others ("killed").
-        **fields: `step` of `steps` (of the optimiser), `epoch` (from 0) of `epochs`, `loss`,
-            `top1`, `clips_per_second`, `message`.
+        **fields: `step` of `steps` (of the optimiser; videos in a test), `epoch` (from 0) of
+            `epochs`, `loss`, `top1`, `clips_per_second`, `test_share` (the test's part of the work
+            that training and test are), `message`, `note` (for whoever watches).
     """
     folder.mkdir(parents=True, exist_ok=True)
     line = json.dumps({"time": time.time(), "stage": stage, **fields})
@@ -84,35 +86,47 @@ class Follower:
 
     Attributes:
         line: the last line, or None while there is none.
+        notes: what the run has to say to whoever watches it, in order.
     """
 
     def __init__(self, folder: Path, since: float) -> None:
         self.folder, self.since = folder, since
         self.line: dict[str, Any] | None = None
-        self._first: tuple[float, float] | None = None  # when training was seen first, and where
+        self.notes = list[str]()
+        self._test_share = TEST
+        # In which stage it is, and when it was seen there first, and where.
+        self._first: tuple[str, float, float] | None = None
 
     def read(self) -> None:
         """Read the last line, and where training was some time before it."""
         lines = [each for each in tail(self.folder) if each.get("time", 0) >= self.since]
         if not lines:  # or all of them of a start before this one
             return
-        starts = [i for i, each in enumerate(lines) if each.get("stage") == "start"]
+        began = [each.get("stage") == "start" and "note" not in each for each in lines]
+        starts = [i for i, first in enumerate(began) if first]
         if starts:  # started again: what was measured before does not count
             lines, self._first = lines[starts[-1] :], None
         for self.line in lines:
-            if self._first is None and self.line.get("stage") == "fit" and self.line.get("step"):
-                self._first = self.line["time"], self.share
+            stage = self.line.get("stage")
+            if (note := self.line.get("note")) and note not in self.notes:
+                self.notes.append(str(note))
+            self._test_share = self.line.get("test_share", self._test_share)
+            if stage not in ("fit", "test") or not self.line.get("step"):
+                continue
+            if self._first is None or self._first[0] != stage:  # a test has a speed of its own
+                self._first = stage, self.line["time"], self.share
 
     @property
     def share(self) -> float:
         """How much of the run is done, from 0 to 1."""
         line = self.line or {}
-        before, fit = FIT
+        test = (1 - BEFORE) * self._test_share
+        done = line.get("step", 0) / max(1, line.get("steps", 1))
         match line.get("stage"):
             case "fit":
-                return before + fit * line.get("step", 0) / max(1, line.get("steps", 1))
+                return float(BEFORE + (1 - BEFORE - test) * done)
             case "test":
-                return before + fit
+                return float(1 - test + test * done)
             case "done":
                 return 1.0
             case _:
@@ -123,8 +137,8 @@ class Follower:
         """Seconds until the run is done, None while that cannot be told."""
         if self.line is None or self._first is None:
             return None
-        start, share = self._first
-        if self.share <= share:
+        stage, start, share = self._first
+        if self.share <= share or self.line.get("stage") != stage:
             return None
         end = self.line["time"] + (self.line["time"] - start) / (self.share - share) * (
             1 - self.share
@@ -135,6 +149,8 @@ class Follower:
         """Say in words where the run is."""
         line = self.line or {"stage": "start"}
         said = [str(line.get("stage", ""))]
+        if line.get("stage") == "test" and line.get("steps"):
+            said = [f"test, {line.get('step', 0):,} of {line['steps']:,} videos"]
         if line.get("epochs"):
             said = [f"epoch {line.get('epoch', 0) + 1}/{line['epochs']}"]
         if isinstance(line.get("loss"), int | float):

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmark.errors import UserError
+from benchmark.recipes.name import RunName, shared_overrides
 from benchmark.results import record
 from benchmark.runs.progress import Follower
 from datamodules.progress_bar import SPARSE, format_duration
@@ -22,9 +23,12 @@ REDRAW = 0.5  # seconds between two drawings in a terminal
 
 
 def shortened(names: Sequence[str]) -> dict[str, str]:
-    """Return runs' names without the folders that all of them share."""
-    shared = f"{os.path.commonpath(names)}/" if len(names) > 1 else ""
-    return {name: name.removeprefix(shared) for name in names}
+    """Return runs' names without the folders and the overrides that all of them share."""
+    runs = [RunName.parse(name) for name in names]
+    shared = shared_overrides(runs)
+    short = [str(run.without(shared)) for run in runs]
+    folder = os.path.commonpath(short) if len(short) > 1 else runs[0].table
+    return {name: own.removeprefix(f"{folder}/") for name, own in zip(names, short, strict=True)}
 
 
 class Display:
@@ -37,6 +41,7 @@ class Display:
         self.running: dict[str, Follower] = {}
         self.durations: list[float] = []  # seconds, of runs that left a record
         self.failed = 0
+        self._noted = set[str]()
         self._drawn = time.monotonic()
         self._live = Live(console=self.console, auto_refresh=False, transient=True)
 
@@ -73,6 +78,8 @@ class Display:
     def ended(self, name: str, reason: str) -> None:
         """Tell that a run has ended, and why without a record if `reason` says so."""
         run = self.running.pop(name, None)  # None: it ended before it was seen to run
+        if run:
+            self._read(run)
         seconds = time.time() - run.since if run else 0.0
         if reason:
             self.failed += 1
@@ -93,12 +100,20 @@ class Display:
             return
         self._drawn = now
         for follower in self.running.values():
-            follower.read()
+            self._read(follower)
         if self.console.is_terminal:
             self._live.update(self._table(), refresh=True)
         elif self.running:
             runs = (f"{self.short[name]} {run}{_left(run)}" for name, run in self.running.items())
             self._say("; ".join([self._headline(), *runs]))
+
+    def _read(self, run: Follower) -> None:
+        """Read how far a run is, and say what it notes, once however many runs do."""
+        run.read()
+        for note in run.notes:
+            if note not in self._noted:
+                self._noted.add(note)
+                self._say(f"note   {note}")
 
     @property
     def left(self) -> float | None:

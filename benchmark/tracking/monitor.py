@@ -20,6 +20,10 @@ EVERY = 0.5, 10.0  # seconds between two progress lines, at first and after half
 class TrainingMonitor(Callback):
     """Measure training, write progress lines, and keep the curve; survives a resume.
 
+    Args:
+        folder: Where the run works.
+        test_share: How much of the run's work is its test, from 0 to 1; None: not known.
+
     Attributes:
         curve: an entry per epoch: loss and accuracy on training clips, accuracy on the holdout.
         seconds: spent in training, over all starts of the run.
@@ -29,8 +33,8 @@ class TrainingMonitor(Callback):
         resumed: how often the run was taken up again.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, test_share: float | None = None) -> None:
+        self.folder, self.test_share = folder, test_share
         self.curve: list[dict[str, Any]] = []  # of `Epoch`s
         self.broken: set[int] = set()
         self.seconds = self.waiting = 0.0
@@ -39,6 +43,7 @@ class TrainingMonitor(Callback):
         self._loss = self._right = torch.zeros((), dtype=torch.float64)  # sums over the epoch's
         self._seen = 0  # clips
         self._odd = torch.tensor(-1)  # the first step whose loss was not finite
+        self._tested = self._to_test = 0  # videos, of all passes over them
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run goes on from, of all ranks."""
@@ -93,10 +98,7 @@ class TrainingMonitor(Callback):
         now = time.perf_counter()
         self.seconds += now - self._mark
         self._mark = now
-        shortest, longest = EVERY
-        pause = min(longest, max(shortest, self.seconds / 180))
-        if now - self._written > pause and trainer.is_global_zero:
-            self._written = now
+        if trainer.is_global_zero and self._is_due():
             self._report(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -110,6 +112,17 @@ class TrainingMonitor(Callback):
             self._report(trainer)
         self._loss, self._right, self._seen = self._loss * 0, self._right * 0, 0
         self.broken = self._all_broken()
+
+    def start_test(self, videos: int) -> None:
+        """Tell that the test begins, of so many videos, over all passes."""
+        self._tested, self._to_test = 0, videos
+        progress.write(self.folder, stage="test", step=0, steps=videos)
+
+    def tested(self, videos: int) -> None:
+        """Count so many more videos as tested, and write a progress line now and then."""
+        self._tested = min(self._to_test, self._tested + videos)
+        if self._is_due():
+            progress.write(self.folder, stage="test", step=self._tested, steps=self._to_test)
 
     def sums(self) -> list[float]:
         """Return the epoch's sums so far over all ranks: loss, right answers, clips."""
@@ -140,6 +153,15 @@ class TrainingMonitor(Callback):
     def _all_broken(self) -> set[int]:
         return set().union(*_gathered(self.broken))
 
+    def _is_due(self) -> bool:
+        """Return whether it is time for a progress line, and if so, note that there is one."""
+        shortest, longest = EVERY
+        now = time.perf_counter()
+        due = now - self._written > min(longest, max(shortest, self.seconds / 180))
+        if due:
+            self._written = now
+        return due
+
     def _report(self, trainer: Trainer) -> None:
         loss, right = self._means(float(self._loss), float(self._right), self._seen)
         progress.write(
@@ -152,6 +174,7 @@ class TrainingMonitor(Callback):
             loss=round(loss, 4),
             top1=round(right, 4),
             clips_per_second=round(self.clips / max(self.seconds, 1e-9), 1),
+            **({} if self.test_share is None else {"test_share": round(self.test_share, 4)}),
         )
 
 

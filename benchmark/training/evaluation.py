@@ -117,3 +117,8 @@ def metrics(scores: Scores) -> dict[str, float]:
     if classes >= 5:
         found["top5"] = float(right(5).sum()) / videos
     return found
+
+
+def chance(scores: Scores) -> float:
+    """Return the accuracy of always answering the class that most of the videos have."""
+    return float(scores.label.bincount().max()) / len(scores.label)

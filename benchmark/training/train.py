@@ -25,10 +25,11 @@ from benchmark.recipes.name import RunName
 from benchmark.recipes.schema import Recipe
 from benchmark.results import record
 from benchmark.results.record import Record
-from benchmark.results.schema import Epoch, Metrics, Training
+from benchmark.results.schema import Epoch, Metrics, ModelCost, Training
 from benchmark.runs import progress
 from benchmark.runs.folder import CHECKPOINT
 from benchmark.tracking.monitor import TrainingMonitor
+from benchmark.tracking.testing import VideosTested
 from benchmark.training import evaluation, fsdp
 from benchmark.training.checkpointing import AtomicCheckpointIO, CheckpointGuard, ResumeCheckpoint
 from benchmark.training.evaluation import Scores
@@ -40,6 +41,7 @@ from datamodules.decoding.open import version
 from datamodules.files import atomic_write
 from datamodules.identity import difference, identify
 from datamodules.preparation.audit import shared_content
+from datamodules.progress_bar import ProgressBar
 
 if TYPE_CHECKING:
     from benchmark.tracking.wandb_callback import WandbCallback
@@ -74,9 +76,11 @@ def train(recipe: Recipe) -> Record:
     counted = counts.model_costs(  # now: it may be sharded in training
         model, size=recipe.clip.size, views=recipe.test.clips * recipe.test.crops
     )
-    task = classification(recipe, model, recipe.train.epochs * datamodule.steps)
+    steps = recipe.train.epochs * datamodule.steps
+    task = classification(recipe, model, steps)
 
-    monitor = TrainingMonitor(folder)
+    clips, videos = steps * recipe.train.batch, _to_test(task, datamodule)
+    monitor = TrainingMonitor(folder, _test_share(counted, clips, videos))
     wandb = _wandb_callback(recipe, folder, monitor)
     trainer = _trainer(
         recipe,
@@ -90,6 +94,7 @@ def train(recipe: Recipe) -> Record:
             *([wandb] if wandb else []),
             CheckpointGuard(recipe, checkpoint.frozen_fingerprint(model), data),
             ResumeCheckpoint(last, steps=recipe.save.steps, minutes=recipe.save.minutes),
+            VideosTested(monitor.tested),
         ],
         plugins=[AtomicCheckpointIO(), *_cluster()],
         default_root_dir=folder,
@@ -98,11 +103,12 @@ def train(recipe: Recipe) -> Record:
     trainer.fit(task, datamodule, ckpt_path=last if last.exists() else None, weights_only=True)
 
     start = time.perf_counter()
-    progress.write(folder, stage="test")
     try:
+        if trainer.is_global_zero:
+            monitor.start_test(_to_test(task, datamodule))
         scores = evaluate(trainer, task, datamodule)
         test_seconds = time.perf_counter() - start
-        metrics = evaluation.metrics(scores) | merged_metrics(trainer, task, datamodule, scores)
+        metrics = _metrics(trainer, task, datamodule, scores)
     except FloatingPointError as error:
         step = trainer.global_step
         raise FloatingPointError(f"{error}, after step {step}; try a lower optim.lr") from None
@@ -110,7 +116,7 @@ def train(recipe: Recipe) -> Record:
     result = Record(
         name=recipe.name,
         recipe=asdict(recipe),
-        metrics=Metrics(**metrics, videos=len(scores.index), split=datamodule.evaluation_split),
+        metrics=metrics,
         cost=monitor.cost(counted, test_seconds),
         data=data_provenance(datamodule, data, monitor.broken, scores, copies),
         environment=environment(code, weights, version(recipe.decoder), trainer),
@@ -131,9 +137,7 @@ def train(recipe: Recipe) -> Record:
     return result
 
 
-def test(
-    saved: checkpoint.Checkpoint, recipe: Recipe, *, other_videos: bool = False
-) -> dict[str, float]:
+def test(saved: checkpoint.Checkpoint, recipe: Recipe, *, other_videos: bool = False) -> Metrics:
     """Return the metrics of a checkpoint under `recipe`, before and after merging if it merges.
 
     Args:
@@ -158,12 +162,20 @@ def test(
             )
     model = build.model_of(saved, recipe, datamodule.num_classes)
     task = classification(recipe, model)
-    trainer = _trainer(recipe, accelerator=recipe.trainer.accelerator, devices=1)
-    try:
-        scores = evaluate(trainer, task, datamodule)
-        return evaluation.metrics(scores) | merged_metrics(trainer, task, datamodule, scores)
-    except FloatingPointError as error:
-        raise UserError(f"{error}: the checkpoint is broken, or needs a wider precision") from None
+    with ProgressBar("testing", _to_test(task, datamodule)) as told:
+        trainer = _trainer(
+            recipe,
+            accelerator=recipe.trainer.accelerator,
+            devices=1,
+            callbacks=[VideosTested(told.advance)],
+        )
+        try:
+            scores = evaluate(trainer, task, datamodule)
+            return _metrics(trainer, task, datamodule, scores)
+        except FloatingPointError as error:
+            raise UserError(
+                f"{error}: the checkpoint is broken, or needs a wider precision"
+            ) from None
 
 
 def load_run(name: str, overrides: Sequence[str] = ()) -> tuple[Classification, VideoDataModule]:
@@ -218,7 +230,7 @@ def merged_metrics(
 
     Nor is there anything where no device holds the whole model.
     """
-    if fsdp.is_sharded(task.model) or not task.model.mergeable:
+    if not _merges(task):
         return {}
     after = evaluate(trainer, task, datamodule, task.model.merge())
     top1 = evaluation.metrics(after)["top1"]
@@ -227,6 +239,42 @@ def merged_metrics(
         "merged_top1_change": top1 - evaluation.metrics(before)["top1"],
         "merged_score_change": float((after.scores - before.scores).abs().max()),
     }
+
+
+def _metrics(
+    trainer: Trainer, task: Classification, datamodule: VideoDataModule, scores: Scores
+) -> Metrics:
+    """Return what `scores` come to, and what is different of the merged model if it merges."""
+    return Metrics(
+        **evaluation.metrics(scores),
+        **merged_metrics(trainer, task, datamodule, scores),
+        chance=evaluation.chance(scores),
+        videos=len(scores.index),
+        split=datamodule.evaluation_split,
+    )
+
+
+def _merges(task: Classification) -> bool:
+    return task.model.mergeable and not fsdp.is_sharded(task.model)
+
+
+def _to_test(task: Classification, datamodule: VideoDataModule) -> int:
+    """Return how many videos a test goes through, what merges being tested twice."""
+    videos = len(datamodule.data.splits[datamodule.evaluation_split])
+    return 2 * videos if _merges(task) else videos
+
+
+def _test_share(counted: ModelCost, clips: int, videos: int) -> float | None:
+    """Return which part of the work of training and test is the test.
+
+    Args:
+        counted: What the model costs.
+        clips: Trained on, in all.
+        videos: Tested, over all passes.
+    """
+    test = videos * counted.views * counted.macs_per_view
+    work = test + clips * (counted.training_macs or 0)
+    return test / work if work else None
 
 
 def _trainer(recipe: Recipe, **more: Any) -> Trainer:

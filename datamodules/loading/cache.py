@@ -6,6 +6,8 @@ the list, the files' sizes and times of change, and the decoder: what changes is
 """
 
 import hashlib
+import logging
+import os
 import shutil
 from functools import partial
 from importlib.metadata import version
@@ -25,8 +27,11 @@ from datamodules.progress_bar import ProgressBar
 
 VERSION = 1  # count up whenever a change below changes what lies in a cache
 SHARE = 0.5  # of what is free on the disk, at most
+FAR = 4  # a cache is told that takes so many times what its videos take
 TRIED = 16  # videos that the size is estimated from
 ARRAYS = ("places", "times", "durations")
+
+logger = logging.getLogger(__name__)
 
 
 def place_of(split: Split, name: str, decoder: str) -> Path:
@@ -134,26 +139,50 @@ def _key(split: Split, decoder: str) -> str:
     return digest.hexdigest()[:12]
 
 
-def estimated_bytes(split: Split, open_video: Open) -> float:
-    """Return about how many bytes the cache of a split takes, by a few of its videos."""
-    sizes = []
+def estimated_bytes(split: Split, open_video: Open) -> tuple[float, float]:
+    """Return about how many bytes the videos of a split take, decoded and as they are.
+
+    Of a few of them, those that can be decoded.
+    """
+    sizes, encoded = [], []
     for index in np.linspace(0, len(split) - 1, min(TRIED, len(split))).astype(int).tolist():
+        path = split.path(index)
         try:
-            sizes.append(read_video(split.path(index), partial(open_video, index), _bytes))
+            sizes.append(read_video(path, partial(open_video, index), _bytes))
         except DecodeError:
             continue
-    return float(np.mean(sizes)) * len(split) if sizes else 0.0
+        encoded.append(_bytes_on_disk(path))
+    decoded, taken = (
+        float(np.mean(each)) * len(split) if each else 0.0 for each in (sizes, encoded)
+    )
+    return decoded, taken
 
 
-def _refuse_if_large(split: Split, name: str, open_video: Open, folder: Path) -> None:
-    """Raise a UserError if the cache would take more than its share of the disk."""
-    needed = estimated_bytes(split, open_video)
+def _weigh(split: Split, name: str, open_video: Open, folder: Path) -> None:
+    """Tell what the cache takes if that is far more than its videos do.
+
+    Raises:
+        UserError: It would take more than its share of the disk.
+    """
+    needed, taken = estimated_bytes(split, open_video)
     free = shutil.disk_usage(folder.parent).free
     if needed > SHARE * free:
         raise UserError(
             f"cache=true needs about {needed / 1e9:,.0f} GB for the {len(split):,} videos of "
             f"{name}, more than half of the {free / 1e9:,.0f} GB free in {folder.parent}"
         )
+    if needed > FAR * taken:
+        logger.warning(
+            f"cache=true: {len(split):,} videos of {name}, about {taken / 1e6:,.1f} MB, take about "
+            f"{needed / 1e6:,.0f} MB decoded, in {folder.parent}; cache=false writes none"
+        )
+
+
+def _bytes_on_disk(path: str) -> int:
+    """Return how many bytes a video takes, a file or a folder of pictures."""
+    if os.path.isdir(path):
+        return sum(each.stat().st_size for each in os.scandir(path))
+    return os.stat(path).st_size
 
 
 def _bytes(video: RandomAccessVideo) -> int:
@@ -170,7 +199,7 @@ def _everything(
 
 def _decode_all(split: Split, name: str, open_video: Open, folder: Path) -> None:
     """Decode all videos into `folder`."""
-    _refuse_if_large(split, name, open_video, folder)
+    _weigh(split, name, open_video, folder)
     places = np.zeros((len(split), 5), np.int64)  # first byte, first time, frames, height, width
     times, durations, shown = list[NDArray[np.float64]](), np.zeros(len(split)), 0
     with (

@@ -124,7 +124,7 @@ def test_every_verb_has_help_with_an_example(capsys):
             main([name, "--help"])
         assert ended.value.code == 0
         said = capsys.readouterr().out
-        assert f"python -m benchmark {name}" in said.split("Example:")[1]
+        assert f"benchmark {name}" in said.split("Example:")[1]
         assert verb.action.__doc__.splitlines()[0] in said and name in whole
 
 
@@ -132,16 +132,24 @@ def test_the_example_of_every_verb_is_understood(capsys):
     from benchmark.cli.parser import parse
 
     for verb in VERBS.values():
-        examples = [
-            line.split()[3:] for line in verb.action.__doc__.splitlines() if "python -m" in line
-        ]
+        lines = verb.action.__doc__.splitlines()
+        examples = [line.split()[1:] for line in lines if line.strip().startswith("benchmark ")]
         assert examples and all(parse(each).action is verb.action for each in examples)
 
 
 def test_no_verb_shows_the_help(capsys):
     with pytest.raises(SystemExit):
         main([])
-    assert "python -m benchmark" in capsys.readouterr().out
+    assert capsys.readouterr().out.startswith("usage: benchmark ")
+
+
+def test_the_script_that_is_installed_is_this_command_line():
+    import tomllib
+    from importlib.metadata import EntryPoint
+
+    project = tomllib.loads((files.ROOT / "pyproject.toml").read_text())["project"]
+    (script,) = project["scripts"].items()
+    assert script[0] == "benchmark" and EntryPoint(*script, "console_scripts").load() is main
 
 
 def test_list_names_every_recipe_and_says_what_it_is(capsys):
@@ -151,7 +159,9 @@ def test_list_names_every_recipe_and_says_what_it_is(capsys):
         names = compose.names(folder)
         begin = lines.index(folder) + 1
         listed = [line.split(maxsplit=1) for line in lines[begin : begin + len(names)]]
-        assert [name for name, *_ in listed] == names and all(len(each) == 2 for each in listed)
+        assert [name for name, *_ in listed] == names
+        silent = [name for name, *about in listed if not about]
+        assert not silent, f"begin recipes/{folder}/{silent[0]}.yaml with a comment: what is it?"
 
 
 def test_show_prints_what_load_resolves(capsys):
@@ -191,7 +201,8 @@ def test_a_run_made_again_starts_afresh(argv, capsys, monkeypatch):
     (job,) = started
     assert (job.base_name, job.overrides) == (f"{RUN}/seed0", ("optim.lr=1",))
     assert job.name == loaded.name
-    assert "st_adapter,optim.lr=1.0" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "st_adapter,optim.lr=1.0" in out and f"checkpoint: {checkpoint}" in out
 
 
 def test_a_run_that_fails_says_why_and_where_to_look(capsys, monkeypatch):
@@ -205,7 +216,7 @@ def test_a_run_that_fails_says_why_and_where_to_look(capsys, monkeypatch):
 def test_a_folder_of_records_is_shown_as_a_table(capsys):
     finish(compose.load(RUN, ["optim.lr=1"]))
     assert main(["leaderboard", str(record.RESULTS / "scratch")]) == 0
-    assert "st_adapter,optim.lr=1.0" in capsys.readouterr().out
+    assert "with optim.lr=1.0\n" in capsys.readouterr().out
     assert not (record.RESULTS / "README.md").exists()
 
 

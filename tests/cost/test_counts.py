@@ -112,8 +112,16 @@ def expected(method: str, name: str) -> tuple[int, int]:
     return forward, bl * inner + f.embed + 2 * f.head
 
 
+# Recipes whose MACs `expected` has by hand; another one's are counted by the same counter.
+BY_HAND = (
+    *("linear_probe", "full", "full_divided", "partial"),
+    *("prompt_tuning", "prompt_tuning_shallow", "aim", "aim_four", "zeroi2v"),
+    *("st_adapter", "st_adapter_mlp", "st_adapter_both"),
+)
+
+
 @pytest.mark.parametrize("name", [B16, L14])
-@pytest.mark.parametrize("method", compose.names("methods"))
+@pytest.mark.parametrize("method", BY_HAND)
 def test_formulas(method: str, name: str) -> None:
     model = build(name, method)
     forward, backward = expected(method, name)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from datamodules.errors import UserError
-from datamodules.files import atomic_path, atomic_write, build_once
+from datamodules.files import atomic_path, atomic_write, build_once, folder_from_environment
 
 
 def build(folder: Path) -> None:
@@ -60,3 +60,12 @@ def test_a_file_keeps_what_it_held_until_the_new_one_is_whole(tmp_path: Path):
         partial.write_text("new")
         assert file.read_text() == "old"
     assert file.read_text() == "new" and [*file.parent.iterdir()] == [file]
+
+
+def test_a_folder_of_the_environment_may_lie_in_the_home(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for said, meant in (("~/x", tmp_path / "x"), ("x", Path.cwd() / "x"), ("", tmp_path / "own")):
+        monkeypatch.setenv("RESULTS", said)
+        assert folder_from_environment("RESULTS", tmp_path / "own") == meant

@@ -220,9 +220,28 @@ def test_costs_that_one_run_does_not_know_are_left_open():
 
 def test_a_terminal_gets_aligned_columns(records):
     lines = plain(records).splitlines()
-    assert lines[0] == "digits/digits_motion/vit_digits" and len(lines) == 2 + len(METHODS)
-    assert len({len(line) for line in lines[1:]}) == 1
-    assert lines[2].startswith("st_adapter ")
+    assert lines[0] == "digits/digits_motion/vit_digits" and len(lines) == 3 + len(METHODS)
+    assert len({len(line) for line in lines[1:-1]}) == 1
+    assert lines[2].startswith("st_adapter ") and lines[-1] == "chance: 50.0 %"
+
+
+def test_of_scratch_runs_what_all_share_is_said_once_and_what_differs_in_the_row():
+    table = "scratch/quick/digits_motion/vit_digits"
+    many = ",".join(f"data.k{i}=1" for i in range(20))
+    found = plain([made(f"aim,{many},optim.lr={lr}", table=table) for lr in (0.1, 0.2)])
+    lines = found.splitlines()
+    assert lines[0] == table and max(map(len, lines)) <= pages.WIDTH
+    assert found.count("data.k7=1") == 1
+    first = [line.split()[0] for line in lines[-3:]]
+    assert first == ["aim,optim.lr=0.1", "aim,optim.lr=0.2", "chance:"]
+    (kept,) = (line for line in plain([made("aim,width=3")]).splitlines() if line.startswith("aim"))
+    assert kept.startswith("aim,width=3 ")
+
+
+def test_chance_is_the_most_frequent_class_or_of_older_records_a_guess():
+    old, new = made(top1=0.6), made("full", top1=0.55, metrics={"chance": 0.52})
+    assert "Chance is 50.0 %: a guess among the classes." in page([old])
+    assert "Chance is 52.0 %: always the most frequent class." in page([new])
 
 
 def test_the_index_leads_to_every_board():

@@ -1,4 +1,4 @@
-"""The contract every method keeps, on every kind of backbone."""
+"""The contract every method keeps, on every kind of backbone; what fails says what to add where."""
 
 import copy
 import itertools
@@ -58,6 +58,13 @@ def wake(model: VideoViT) -> VideoViT:
     return model
 
 
+def to_change(name: str, fact: str, listed: str, holds: bool) -> str:
+    """Return what to do in this file where a list and what is measured differ."""
+    action = f'add "{name}" to' if holds else f'remove "{name}" from'
+    is_ = "is" if holds else "is not"
+    return f"{name} {is_} {fact}: {action} {listed} in tests/methods/test_contract.py"
+
+
 def test_every_method_is_under_test() -> None:
     assert {options["name"] for options in METHODS.values()} == set(names("benchmark.methods"))
 
@@ -65,7 +72,10 @@ def test_every_method_is_under_test() -> None:
 def test_starts_as_the_frozen_model(name: str, build: Build, video: Tensor) -> None:
     still = video[:, :, :1].expand_as(video)  # on a clip that moves, methods average differently
     same = torch.allclose(build(name).eval()(still), build("linear_probe").eval()(still), atol=1e-5)
-    assert same == (name not in NOT_IDENTITY_AT_START)
+    fact, new = "another model than the frozen one at its start", not same
+    assert new == (name in NOT_IDENTITY_AT_START), to_change(
+        name, fact, "NOT_IDENTITY_AT_START", new
+    )
 
 
 def test_trains_what_it_claims_and_nothing_else(
@@ -81,7 +91,8 @@ def test_trains_what_it_claims_and_nothing_else(
     for key, now in model.state_dict().items():
         moved = not torch.equal(now, before[key])
         reached = not key.startswith(unreached)
-        assert moved == (key in trained and reached), f"{key} {'moved' if moved else 'did not'}"
+        hint = "" if moved else ", name it in UNREACHED if the paper has it so"
+        assert moved == (key in trained and reached), f"{key} {moved=}{hint}"
 
 
 def test_clips_do_not_mix(name: str, build: Build, video: Tensor) -> None:
@@ -92,7 +103,9 @@ def test_clips_do_not_mix(name: str, build: Build, video: Tensor) -> None:
 def test_sees_time_or_not(name: str, build: Build, video: Tensor) -> None:
     model = wake(build(name)).eval()
     same = torch.allclose(model(video), model(video.flip(2)), atol=1e-5)
-    assert same == (name in BLIND_TO_ORDER)
+    assert same == (name in BLIND_TO_ORDER), to_change(
+        name, "blind to the order of frames", "BLIND_TO_ORDER", same
+    )
 
 
 def test_eval_is_deterministic(name: str, build: Build, video: Tensor) -> None:
@@ -133,19 +146,44 @@ TIMM = {
 }
 
 
-@pytest.mark.parametrize("size", TIMM)
-@pytest.mark.parametrize("classes", [400, 174])
-def test_parameter_count(name: str, size: str, classes: int) -> None:
-    """Every recipe trains, at full size and 8 frames, what `reference/parameters.yaml` says."""
+CLASSES = (400, 174)
+
+
+def parameters(name: str, size: str, classes: int) -> str:
+    """Return how many parameters a recipe trains at full size and 8 frames, and has in all."""
     options = dict(compose.read(f"methods/{name}")["method"])
     with torch.device("meta"):
         vit = timm.create_model(TIMM[size], num_classes=0)
         model = VideoViT(vit, frames=8, num_classes=classes)
         find("benchmark.methods", options.pop("name"))(model, **options)
-    known = OmegaConf.load(REFERENCE / "parameters.yaml")[name][f"{size}/{classes}"]
-    trained, total = (int(part) for part in known.split())
-    assert counts.parameters(model, trained=True) == trained
-    assert counts.parameters(model) == total
+    return f"{counts.parameters(model, trained=True)} {counts.parameters(model)}"
+
+
+@pytest.mark.parametrize("size", TIMM)
+@pytest.mark.parametrize("classes", CLASSES)
+def test_parameter_count(name: str, size: str, classes: int) -> None:
+    """Every recipe trains, at full size and 8 frames, what `reference/parameters.yaml` says."""
+    known = OmegaConf.load(REFERENCE / "parameters.yaml").get(name)
+    if known is None:
+        sizes = itertools.product(TIMM, CLASSES)
+        lines = [f"  {s}/{c}: {parameters(name, s, c)}" for s, c in sizes]
+        where = "tests/fixtures/reference/parameters.yaml, if the paper agrees"
+        pytest.fail("\n".join([f"add to {where}:", f"{name}:", *lines]), pytrace=False)
+    assert parameters(name, size, classes) == known[f"{size}/{classes}"]
+
+
+def test_a_recipe_says_what_it_is_and_how_many_parameters_it_trains(name: str) -> None:
+    comment = (compose.RECIPES / "methods" / f"{name}.yaml").read_text().split("method:")[0]
+    lines = comment.splitlines()
+    if not lines or not all(line.startswith("#") for line in lines) or "parameters" not in comment:
+        trained = int(parameters(name, "B16", 400).split()[0])
+        pytest.fail(
+            f"begin recipes/methods/{name}.yaml with a comment such as:\n"
+            "# Its name (authors, year), URL: what it trains.\n"
+            f"# ViT-B/16, 400 classes: {trained:,} parameters.",
+            pytrace=False,
+        )
+    assert "ViT-B/16" in comment
 
 
 MISTAKES: list[tuple[str, dict[str, object], str]] = [

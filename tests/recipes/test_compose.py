@@ -74,10 +74,10 @@ def test_every_method_and_every_data_set_has_a_recipe():
 
 
 @pytest.mark.parametrize("method", compose.names("methods"))
-def test_a_method_says_what_it_is_and_how_many_parameters_it_trains(method):
-    comment = (compose.RECIPES / "methods" / f"{method}.yaml").read_text().split("method:")[0]
-    assert all(line.startswith("#") for line in comment.splitlines())
-    assert "ViT-B/16" in comment and "parameters" in comment
+def test_anyones_own_videos_have_a_protocol_that_few_videos_suffice_for(method):
+    recipe = compose.load(f"own/folder/vit_b16_clip/{method}", ["data.root=/videos"])
+    assert recipe.clip.size == 224 and recipe.train.batch <= 4 and not recipe.cache
+    assert recipe.name == f"own/folder/vit_b16_clip/{method}/seed0"  # no scratch run: on the board
 
 
 LAYERS = [

@@ -14,6 +14,8 @@ from benchmark.sweeps import display
 from benchmark.sweeps.display import Display
 from datamodules.progress_bar import format_duration
 
+FIT = (1 - progress.BEFORE) * (1 - progress.TEST)  # the share of training, unless a run tells
+
 
 @pytest.fixture
 def now(monkeypatch):
@@ -64,7 +66,7 @@ def test_the_time_left_follows_from_the_speed_since_this_start(tmp_path, now):
         follower.read()
         shares.append(follower.share)
         now[0] += 10
-    before, fit = progress.FIT
+    before, fit = progress.BEFORE, FIT
     assert shares == sorted(shares) and shares[0] == pytest.approx(before + fit / 2)
     now[0] -= 10
     rest = (1 - shares[-1]) / fit * 100  # of 100 seconds for all steps
@@ -79,7 +81,7 @@ def test_who_comes_later_knows_the_time_left_at_once(tmp_path, now):
         now[0] += 10
     follower = Follower(tmp_path, since=0)
     follower.read()
-    _, fit = progress.FIT
+    fit = FIT
     assert follower.left == pytest.approx((1 - follower.share) / fit * 100 - 10)
 
 
@@ -95,8 +97,36 @@ def test_a_run_that_is_started_again_is_measured_anew(tmp_path, now):
     now[0] += 10
     progress.write(tmp_path, stage="fit", step=60, steps=100)
     follower.read()
-    _, fit = progress.FIT
+    fit = FIT
     assert follower.left == pytest.approx((1 - follower.share) / fit * 100)
+
+
+def test_the_time_left_of_a_test_follows_from_the_tests_own_speed(tmp_path, now):
+    follower = Follower(tmp_path, since=now[0])
+    for step in (50, 100):  # 50 steps in 5 seconds
+        progress.write(tmp_path, stage="fit", step=step, steps=100, test_share=0.5)
+        now[0] += 5
+    follower.read()
+    assert follower.share == pytest.approx((1 + progress.BEFORE) / 2)
+    for videos in (0, 10):
+        progress.write(tmp_path, stage="test", step=videos, steps=100)
+        follower.read()
+        assert follower.left is None  # not "0 s left": nothing is known of its speed
+        now[0] += 60
+    progress.write(tmp_path, stage="test", step=20, steps=100)
+    follower.read()
+    assert follower.left == pytest.approx(8 * 60)  # 10 videos a minute
+    assert str(follower) == "test, 20 of 100 videos"
+
+
+def test_the_time_left_of_training_counts_the_test_by_its_part_of_the_work(tmp_path, now):
+    follower = Follower(tmp_path, since=now[0])
+    for step in (50, 100):  # 1 s a step
+        progress.write(tmp_path, stage="fit", step=step, steps=100, test_share=0.8)
+        now[0] += 50
+    now[0] -= 50
+    follower.read()
+    assert follower.left == pytest.approx(400)
 
 
 def test_stages_come_in_order(tmp_path):
@@ -189,6 +219,23 @@ def test_the_sweeps_time_left_counts_what_waits(tmp_path, results, now):
     # The second has run for 40 s, as long as the first did; the third has 40 s to go, and three
     # more wait for two places.
     assert shown.left == pytest.approx((0 + 40 + 3 * 40) / 2)
+
+
+def test_what_runs_note_is_said_once(tmp_path, results):
+    out = io.StringIO()
+    with Display("quick", NAMES, Console(file=out, width=200)) as shown:
+        for name in NAMES[:2]:
+            shown.started(name, tmp_path / name)
+            progress.write(tmp_path / name, stage="start")
+            for note in ("cache=true takes 224 MB", "another"):
+                progress.write(tmp_path / name, stage="start", note=note)
+            progress.write(tmp_path / name, stage="fit", step=1, steps=9)
+            shown.ended(name, "it failed")
+    lines = out.getvalue().splitlines()
+    assert [line for line in lines if line.startswith("note")] == [
+        "note   cache=true takes 224 MB",
+        "note   another",
+    ]
 
 
 def test_a_run_that_is_queued_again_waits(tmp_path, results, now):

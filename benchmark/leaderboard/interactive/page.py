@@ -73,7 +73,7 @@ def _row(name: str, row: Row) -> dict[str, Any]:
         "place": place,
         # What a cell is sorted by: the value, of which the text shows some digits.
         "cells": [(column.text(row), _order(column.value(row))) for column in COLUMNS],
-        "command": f"python -m benchmark run {name}/{row.method} seed={first.seed}",
+        "command": f"benchmark run {name}/{row.method} seed={first.seed}",
         "runs": [
             {
                 "name": run.name.rpartition("/")[2],

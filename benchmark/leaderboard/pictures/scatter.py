@@ -10,7 +10,7 @@ from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 from benchmark.leaderboard.pictures import theme
 from benchmark.leaderboard.pictures.labels import MARKER, Point, label
 from benchmark.leaderboard.pictures.theme import FAINT, LABEL, PAPER
-from benchmark.leaderboard.tables import Row, Tables, order_blind_ceiling
+from benchmark.leaderboard.tables import Row, Tables, chance, order_blind_ceiling
 
 PANEL = 5.6, 4.2  # inches
 LEAST = 25.0  # percent an axis of accuracy shows: less makes much of small differences
@@ -64,7 +64,7 @@ def _panel(panel: Axes, name: str, table: Sequence[Row], points: Sequence[Point]
     low, high = min(each.low for each in points), max(each.high for each in points)
     ceiling = order_blind_ceiling(table)
     if ceiling is not None:
-        _ceiling(panel, 100 * ceiling)
+        _level(panel, 100 * ceiling, f"blind to order: at most {100 * ceiling:.0f} %", "--")
         low, high = min(low, 100 * ceiling), max(high, 100 * ceiling)
     xs = [each.x for each in points]
     decades = max(1.0, math.log10(max(xs) / min(xs)))
@@ -72,6 +72,9 @@ def _panel(panel: Axes, name: str, table: Sequence[Row], points: Sequence[Point]
     panel.set_xlim(min(xs) / margin, max(xs) * margin**1.6)  # labels like to stand on the right
     room = max(0.1 * (high - low), (LEAST - (high - low)) / 2)
     panel.set_ylim(max(-2.0, low - room), min(104.0, high + room))
+    guess = 100 * chance(table)
+    if panel.get_ylim()[0] < guess:  # far below all methods it would make them one heap
+        _level(panel, guess, f"chance: {guess:.1f} %", ":")
     panel.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0) if decades < 2.5 else (1.0,)))
     panel.xaxis.set_major_formatter(EngFormatter(sep=" "))
     panel.xaxis.set_minor_formatter(NullFormatter())
@@ -80,10 +83,11 @@ def _panel(panel: Axes, name: str, table: Sequence[Row], points: Sequence[Point]
     panel.set_ylabel("top-1 accuracy (%)")
 
 
-def _ceiling(panel: Axes, percent: float) -> None:
-    panel.axhline(percent, color=FAINT, linestyle="--", linewidth=1, zorder=0)
+def _level(panel: Axes, percent: float, text: str, line: str) -> None:
+    """Draw an accuracy that is no method's as a line with its meaning at its right end."""
+    panel.axhline(percent, color=FAINT, linestyle=line, linewidth=1, zorder=0)
     panel.annotate(
-        f"blind to order: at most {percent:.0f} %",
+        text,
         (1, percent),
         xycoords=("axes fraction", "data"),
         xytext=(-2, 3),

@@ -75,7 +75,7 @@ def run(
             return _watch(jobs, tickets, title, begin)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(
-                f"the jobs go on in Slurm: `python -m benchmark status {title}` tells how they "
+                f"the jobs go on in Slurm: `benchmark status {title}` tells how they "
                 "are, and the same command watches them again"
             ) from None
 

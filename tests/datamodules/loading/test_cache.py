@@ -120,6 +120,18 @@ def test_a_cache_that_would_fill_the_disk_is_refused(split, monkeypatch, runs):
     assert len(cached(split, "set", Files(split), "pyav")(0)) == 5
 
 
+@pytest.mark.parametrize(("size", "far"), [(1, True), (10**6, False)])
+def test_a_cache_that_takes_far_more_than_its_videos_is_told_before(
+    split, monkeypatch, runs, caplog, size, far
+):
+    monkeypatch.setattr(_cache, "_bytes_on_disk", lambda path: size)
+    cached(split, "set", Files(split), "pyav")
+    told = [each.getMessage() for each in caplog.records]
+    assert len(told) == far
+    for line in told:
+        assert "4 videos of set" in line and "MB decoded" in line and "cache=false" in line
+
+
 def test_an_interrupted_cache_leaves_nothing_behind(split, runs):
     files = Files(split)
 

@@ -41,7 +41,14 @@ def test_a_ceiling_of_order_blind_models_is_drawn():
         replace(run, data=replace(run.data, order_blind_ceiling=0.5)) for run in made_board()
     ]
     with_, without = (pictures.scatter.draw(tables(each)) for each in (ceiling, made_board()))
-    assert "stroke-dasharray" in with_ and "stroke-dasharray" not in without
+    said = "<!-- blind to order: at most 50 % -->"
+    assert said in with_ and said not in without
+
+
+def test_chance_is_drawn_unless_it_is_far_below_all_methods():
+    for top1, drawn in ((0.55, True), (0.99, False)):
+        svg = pictures.scatter.draw(tables([made(top1=top1)]))
+        assert ("<!-- chance: 50.0 % -->" in svg) == drawn
 
 
 def test_text_from_outside_stays_text():

@@ -105,7 +105,7 @@ def test_who_leaves_a_sweep_finds_it_again_and_what_is_cancelled_goes_on(
     wait(lambda: training(tmp_path, "zeroi2v"))
     process.send_signal(signal.SIGINT)
     out = finish(process, 130)
-    assert "the jobs go on in Slurm: `python -m benchmark status mine`" in out
+    assert "the jobs go on in Slurm: `benchmark status mine`" in out
     job = jobs_of(tmp_path)["zeroi2v"]
     ask("scancel", "--signal=STOP", job)  # or it may end before the next command has started
     said = finish(start(tmp_path, "status", "mine", "train.epochs=12"))
