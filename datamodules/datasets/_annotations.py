@@ -157,6 +157,7 @@ def assemble(
     flip: str,
     swaps: tuple[tuple[int, int], ...] = (),
     segments: Mapping[str, NDArray[np.float64]] | None = None,
+    clusters: Mapping[str, Sequence[str]] | None = None,
     known: Sequence[tuple[int, int]] = (),
     count: int | None = None,
     sizes: Literal["known", "any"] = "known",
@@ -173,6 +174,7 @@ def assemble(
         flip: As in `Data`.
         swaps: As in `Data`.
         segments: Per split, (N, 2), which part of every video is meant; None is all of it.
+        clusters: Per split, (N,), the source of every video; None: each is its own.
         known: The sizes of train and test, of each copy that is known; none: there are none.
         count: How many classes there must be.
         sizes: As in `Options`.
@@ -195,8 +197,9 @@ def assemble(
     for split, (paths, labels) in listings.items():
         _look(name, split, root, paths[:LOOKED_AT])
         parts = None if segments is None else segments[split]
+        sources = None if clusters is None else clusters[split]
         try:
-            splits[split] = Split.of(paths, labels, root, parts)
+            splits[split] = Split.of(paths, labels, root, parts, sources)
         except UnicodeEncodeError as error:
             raise UserError(f"{name}: the path {error.object!r} is no UTF-8 text") from None
     chosen = None
