@@ -189,8 +189,9 @@ def build(
         size: Height and width in pixels.
 
     Returns:
-        The splits, the videos of one image being a cluster. The folder's name carries a key of VERSION and the parameters, and it appears
-        only when it is complete; of two processes that start at once, one writes, the other waits.
+        The splits, the videos of one image being a cluster. The folder's name carries a key of
+        VERSION and the parameters, and it appears only when it is complete; of two processes that
+        start at once, one writes, the other waits.
 
     Raises:
         UserError: A number is impossible, or the folder cannot be written.
