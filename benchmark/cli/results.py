@@ -10,6 +10,7 @@ from benchmark.cli.verb import Verb, existing_folder
 def leaderboard_arguments(parser: ArgumentParser) -> None:
     """Add what `leaderboard` takes."""
     parser.add_argument("folder", nargs="?", type=Path, help="print its records' table only")
+    parser.add_argument("--all", action="store_true", help="print the table with every column")
 
 
 def leaderboard(args: Namespace) -> None:
@@ -17,13 +18,16 @@ def leaderboard(args: Namespace) -> None:
 
     python -m benchmark leaderboard
     python -m benchmark leaderboard results/scratch
+    python -m benchmark leaderboard --all
     """
     from benchmark.leaderboard import pages
     from benchmark.results import record
     from datamodules.files import display_path
 
-    if folder := existing_folder(args.folder):
-        print(pages.plain(record.records(folder)) or f"no records in {folder}")
+    folder = existing_folder(args.folder)
+    if folder or args.all:
+        found = pages.plain(record.records(folder), every=args.all)
+        print(found or f"no records in {folder or record.RESULTS}")
         return
     pages.write()
     print(f"see {display_path(record.RESULTS / pages.PAGE)}")

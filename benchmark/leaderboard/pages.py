@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from benchmark.leaderboard.columns import COLUMNS
+from benchmark.leaderboard.columns import chosen
 from benchmark.leaderboard.tables import Row, order_blind_ceiling, tables
 from benchmark.recipes.compose import changes
 from benchmark.results import record
@@ -25,18 +25,15 @@ Written by `python -m benchmark leaderboard` from the records in this folder, ne
 LEGEND = """\
 **top-1**: accuracy in percent on the test split, read once, with the last weights; the mean over
 seeds ± their sample standard deviation. **tunable**: parameters that train, the head included.
-**total**: parameters of the model that is tested. **GFLOPs**: multiply-accumulates of a view, in
-billions, × views of a video, which is what papers call GFLOPs; *merged*: counted after the method's
-layers are merged into the frozen ones. **training**: wall time of a run.
+**GFLOPs**: multiply-accumulates of a view, in billions, × views of a video, which is what papers
+call GFLOPs; *merged*: counted after the method's layers are merged into the frozen ones.
+**training**: wall time of a run. `python -m benchmark leaderboard --all` prints every other column.
 """
 BLIND = """\
 What **{ceiling}** means here: a model that is blind to the order of frames cannot be right more
 often. The test split holds every clip together with its frame-reversed twin, such a model answers
 both alike, and only one of the two answers is right. Above it (the dashed line) a method sees time.
 """
-
-
-HEADER = [column.title for column in COLUMNS]
 
 
 def render(records: Iterable[Record]) -> dict[str, str]:
@@ -112,11 +109,13 @@ def _page(everything: Sequence[Record]) -> str:
     return "\n".join(parts)
 
 
-def plain(records: Iterable[Record]) -> str:
-    """Return the tables as aligned text, for a terminal."""
+def plain(records: Iterable[Record], *, every: bool = False) -> str:
+    """Return the tables as aligned text, for a terminal: the default columns, or every one."""
+    columns = chosen(every=every)
+    header = [column.title for column in columns]
     blocks = []
     for name, rows in tables(records).items():
-        lines = [HEADER, *([column.text(row) for column in COLUMNS] for row in rows)]
+        lines = [header, *([column.text(row) for column in columns] for row in rows)]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         aligned = [
             "  ".join([first.ljust(widths[0]), *map(str.rjust, rest, widths[1:])]).rstrip()
@@ -163,11 +162,13 @@ def _code(text: str) -> str:
 
 
 def _table(rows: Sequence[Row]) -> str:
-    lines = [" | ".join(HEADER), " | ".join(["---", *["--:"] * (len(HEADER) - 1)])]
+    columns = chosen()
+    header = [column.title for column in columns]
+    lines = [" | ".join(header), " | ".join(["---", *["--:"] * (len(header) - 1)])]
     for row in rows:
         marks = f"{DIRTY if _dirty(row) else ''}{MIXED if _mixed(row) else ''}"
-        method, *numbers = (column.text(row) for column in COLUMNS)
-        lines.append(" | ".join([f"{_code(method)}{marks}", *numbers]))
+        method, *numbers = (column.text(row) for column in columns)
+        lines.append(" | ".join([f"{_code(method)}{marks}", *map(escape, numbers)]))
     return "\n".join(f"| {line} |" for line in lines) + "\n"
 
 

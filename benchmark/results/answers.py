@@ -7,6 +7,7 @@ them. `seedN.npz`, the scores of all classes, 32 MB for Kinetics-400, is optiona
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -47,7 +48,7 @@ def write(file: Path, answers: Answers) -> None:
         OSError: they cannot be written.
     """
     found = {name: bits for name, bits in vars(answers).items() if bits is not None}
-    packed = {name: np.packbits(bits) for name, bits in found.items()}
+    packed: dict[str, Any] = {name: np.packbits(bits) for name, bits in found.items()}
     with atomic_write(path(file)) as stream:
         np.savez(stream, videos=np.array(len(answers.top1)), **packed)
 
@@ -102,18 +103,18 @@ def _share(bits: Bits) -> float:
     return int(np.count_nonzero(bits)) / len(bits)
 
 
-def _of_bits(arrays: dict[str, NDArray[np.generic]]) -> Answers:
+def _of_bits(arrays: dict[str, NDArray[Any]]) -> Answers:
     videos = int(arrays.pop("videos"))
     found: dict[str, Bits] = {}
     for name, packed in arrays.items():
         if packed.dtype != np.uint8 or packed.shape != (-(-videos // 8),):
             raise ValueError(f"{name} has not the bits of {videos} videos")
-        found[name] = np.unpackbits(packed, count=videos).astype(bool)  # type: ignore[arg-type]
+        found[name] = np.unpackbits(packed, count=videos).astype(bool)
     return Answers(**found)
 
 
-def _of_scores(arrays: dict[str, NDArray[np.generic]]) -> Answers:
+def _of_scores(arrays: dict[str, NDArray[Any]]) -> Answers:
     """Return what the scores (N, K) of a run say; of equal ones the first class is answered."""
     scores, label = arrays["scores"], arrays["label"]
-    first = np.argsort(-scores, axis=1, kind="stable")[:, :5] == label[:, None]  # type: ignore[operator]
+    first = np.argsort(-scores, axis=1, kind="stable")[:, :5] == label[:, None]
     return Answers(first[:, 0], first.any(axis=1) if scores.shape[1] >= 5 else None)

@@ -15,7 +15,7 @@ from benchmark.results.schema import Cost, DataProvenance, Environment, Metrics,
 from datamodules.files import ROOT, atomic_write
 
 RESULTS = Path(os.environ.get("RESULTS") or ROOT / "results").absolute()
-VERSION = 1  # of the JSON; raised when keys are added or change, so that older code says it is old
+VERSION = 2  # of the JSON; raised when keys are added or change, so that older code says it is old
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def read(file: Path) -> Record:
         raise UserError(
             f"{file}: is of version {version}, newer than this code, which reads up to {VERSION}"
         )
-    # Version 0 is version 1 without some keys, all of which may be missing.
+    # An older version is this one without some keys, all of which may be missing.
     return _parsed(found, file)
 
 

@@ -7,6 +7,7 @@ runs share: for Kinetics-400 it takes 100 times as much as a run's right answers
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import numpy as np
@@ -34,7 +35,7 @@ def write(file: Path, split: Split) -> None:
     if place.exists():
         return
     names = [name.encode() for name in split.names()]
-    arrays = {
+    arrays: dict[str, Any] = {
         "text": np.frombuffer(b"".join(names), np.uint8),
         "lengths": np.array([len(name) for name in names], np.int64),
         "labels": split.labels,
@@ -74,7 +75,9 @@ def _read(place: Path, sha256: str) -> Split:
         )
         right = len(split.clusters) == len(split) and split.sha256() == sha256
     except FileNotFoundError:
-        raise UserError(f"no split {place}: its record says on which videos it was tested") from None
+        raise UserError(
+            f"no split {place}: its record says on which videos it was tested"
+        ) from None
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"{place}: not a split: {error}") from None
     if not right:

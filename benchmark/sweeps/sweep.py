@@ -11,7 +11,7 @@ from benchmark.errors import UserError
 from benchmark.leaderboard import pages
 from benchmark.recipes import compose
 from benchmark.recipes.name import SCRATCH, RunName
-from benchmark.results import record
+from benchmark.results import answers, record
 from benchmark.results.record import Record
 from benchmark.runs.folder import LOG, clear
 from benchmark.sweeps import status
@@ -122,7 +122,7 @@ def _set_aside(job: Job) -> None:
     """Move a run's record to where the run works, cleared: it will start afresh."""
     clear(job.folder)
     file = record.path(job.name)
-    for each in (file, file.with_suffix(".npz")):
+    for each in (file, answers.path(file), file.with_suffix(".npz")):
         if each.exists():
             shutil.move(each, job.folder / f"old.{each.name}")
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from lightning import Trainer, seed_everything
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.fabric.utilities.rank_zero import rank_zero_only
 
 from benchmark.cost import counts
 from benchmark.models import checkpoint
@@ -20,11 +21,13 @@ from benchmark.models.video_vit import VideoViT
 from benchmark.recipes import build, compose
 from benchmark.recipes.name import RunName
 from benchmark.recipes.schema import Recipe
-from benchmark.results import record
+from benchmark.results import answers, record, splits
 from benchmark.results.record import Record
-from benchmark.results.schema import Epoch, Metrics, Training
+from benchmark.results.schema import Cost, Epoch, Metrics, Training
 from benchmark.runs import progress
 from benchmark.runs.folder import CHECKPOINT
+from benchmark.tracking.inference_speed import InferenceSpeed
+from benchmark.tracking.memory import MemoryMonitor
 from benchmark.tracking.monitor import TrainingMonitor
 from benchmark.training import evaluation, fsdp
 from benchmark.training.checkpointing import AtomicCheckpointIO, CheckpointGuard, ResumeCheckpoint
@@ -41,7 +44,7 @@ if TYPE_CHECKING:
 
 
 def train(recipe: Recipe) -> Record:
-    """Train and test `recipe`, write its record and per-video scores, and return the record.
+    """Train and test `recipe`, write its record and answers per video, and return the record.
 
     Training goes on from the run's last checkpoint, where there is one. The test split is read
     once, at the end, with the last weights.
@@ -49,7 +52,7 @@ def train(recipe: Recipe) -> Record:
     started = datetime.now(UTC).isoformat(timespec="seconds")
     code = code_state()  # now: whoever edits it meanwhile does not edit what runs
     folder = files.RUNS / recipe.name
-    progress.write(folder, stage="start")
+    rank_zero_only(progress.write)(folder, stage="start", devices=_devices(recipe))
     seed_everything(recipe.seed, workers=True, verbose=False)
     datamodule = build.datamodule(recipe)
     model, weights = build.model(recipe, datamodule.num_classes)
@@ -58,7 +61,7 @@ def train(recipe: Recipe) -> Record:
     )
     task = classification(recipe, model, recipe.train.epochs * datamodule.steps)
 
-    monitor = TrainingMonitor(folder)
+    monitor, memory, speed = TrainingMonitor(folder), MemoryMonitor(), InferenceSpeed()
     wandb = _wandb_callback(recipe, folder, monitor)
     last = folder / CHECKPOINT
     trainer = _trainer(
@@ -69,7 +72,7 @@ def train(recipe: Recipe) -> Record:
         num_sanity_val_steps=0,
         limit_val_batches=1.0 if recipe.train.holdout else 0,
         callbacks=[
-            monitor,  # before what asks it or saves its state
+            *(monitor, memory, speed),  # before what asks them or saves their state
             *([wandb] if wandb else []),
             CheckpointGuard(recipe, checkpoint.frozen_fingerprint(model)),
             ResumeCheckpoint(last, steps=recipe.save.steps, minutes=recipe.save.minutes),
@@ -84,13 +87,21 @@ def train(recipe: Recipe) -> Record:
     progress.write(folder, stage="test")
     scores = evaluate(trainer, task, datamodule)
     test_seconds = time.perf_counter() - start
-    metrics = evaluation.metrics(scores) | merged_metrics(trainer, task, datamodule, scores)
+    merged = evaluate_merged(trainer, task, datamodule)
+    metrics = evaluation.metrics(scores) | evaluation.merging(scores, merged)
 
     result = Record(
         name=recipe.name,
         recipe=asdict(recipe),
         metrics=Metrics(**metrics, videos=len(scores.index), split=datamodule.evaluation_split),
-        cost=monitor.cost(counted, test_seconds),
+        cost=Cost(
+            **asdict(counted),
+            **monitor.times(),
+            **memory.peaks(),
+            test_seconds=round(test_seconds, 2),
+            inference_clips_per_second=speed.clips_per_second(),
+            device_seconds=round(progress.device_seconds(folder), 2),
+        ),
         data=data_provenance(datamodule, monitor.broken, scores),
         environment=environment(code, weights, version(recipe.decoder), trainer),
         train=Training(
@@ -102,7 +113,11 @@ def train(recipe: Recipe) -> Record:
         ),
     )
     if trainer.is_global_zero:
-        _write_scores(record.path(recipe.name).with_suffix(".npz"), scores)
+        file = record.path(recipe.name)
+        splits.write(file, datamodule.data.splits[datamodule.evaluation_split])
+        answers.write(file, evaluation.answers(scores, merged))
+        if recipe.save.scores:
+            _write_scores(file.with_suffix(".npz"), scores)
         result.write()  # last: its being there says the run is done
         progress.write(folder, stage="done", top1=result.metrics.top1)
     if wandb:
@@ -117,7 +132,8 @@ def test(saved: checkpoint.Checkpoint, recipe: Recipe) -> dict[str, float]:
     task = classification(recipe, model)
     trainer = _trainer(recipe, accelerator=recipe.trainer.accelerator, devices=1)
     scores = evaluate(trainer, task, datamodule)
-    return evaluation.metrics(scores) | merged_metrics(trainer, task, datamodule, scores)
+    merged = evaluate_merged(trainer, task, datamodule)
+    return evaluation.metrics(scores) | evaluation.merging(scores, merged)
 
 
 def load_run(name: str, overrides: Sequence[str] = ()) -> tuple[Classification, VideoDataModule]:
@@ -165,22 +181,16 @@ def evaluate(
     return task.evaluated
 
 
-def merged_metrics(
-    trainer: Trainer, task: Classification, datamodule: VideoDataModule, before: Scores
-) -> dict[str, float]:
-    """Return the accuracy after merging, and what merging changed; nothing if nothing merges.
+def evaluate_merged(
+    trainer: Trainer, task: Classification, datamodule: VideoDataModule
+) -> Scores | None:
+    """Return the scores of every video after merging, or None if nothing merges.
 
     Nor is there anything where no device holds the whole model.
     """
     if fsdp.is_sharded(task.model) or not task.model.mergeable:
-        return {}
-    after = evaluate(trainer, task, datamodule, task.model.merge())
-    top1 = evaluation.metrics(after)["top1"]
-    return {
-        "merged_top1": top1,
-        "merged_top1_change": top1 - evaluation.metrics(before)["top1"],
-        "merged_score_change": float((after.scores - before.scores).abs().max()),
-    }
+        return None
+    return evaluate(trainer, task, datamodule, task.model.merge())
 
 
 def _trainer(recipe: Recipe, **more: Any) -> Trainer:
@@ -201,8 +211,12 @@ def _trainer_arguments(recipe: Recipe) -> dict[str, Any]:
     asked = asdict(recipe.trainer)
     del asked["precision"]
     if asked["strategy"] == fsdp.NAME:
-        asked["strategy"] = fsdp.strategy(asked["devices"] * asked["num_nodes"])
+        asked["strategy"] = fsdp.strategy(_devices(recipe))
     return asked
+
+
+def _devices(recipe: Recipe) -> int:
+    return recipe.trainer.devices * recipe.trainer.num_nodes
 
 
 def _cluster() -> list[SLURMEnvironment]:
