@@ -61,7 +61,7 @@ def read(file: Path) -> Answers:
     """
     for place, unpack in ((path(file), _of_bits), (file.with_suffix(".npz"), _of_scores)):
         try:
-            with np.load(place) as arrays:
+            with place.open("rb") as stream, np.load(stream) as arrays:
                 return unpack(dict(arrays))
         except FileNotFoundError:
             continue

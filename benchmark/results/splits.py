@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -61,7 +62,7 @@ def read(file: Path, sha256: str) -> Split:
 @cache
 def _read(place: Path, sha256: str) -> Split:
     try:
-        with np.load(place) as arrays:
+        with place.open("rb") as stream, np.load(stream) as arrays:
             found = dict(arrays)
         ends = np.cumsum(found["lengths"])
         split = Split(
@@ -78,7 +79,7 @@ def _read(place: Path, sha256: str) -> Split:
         raise UserError(
             f"no split {place}: its record says on which videos it was tested"
         ) from None
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, BadZipFile, EOFError) as error:
         raise UserError(f"{place}: not a split: {error}") from None
     if not right:
         raise UserError(f"{place}: not the split whose checksum is {sha256[:DIGITS]}...")
