@@ -1,1 +1,1 @@
-"""The folder results/: what a record holds, which are out of date, what papers printed."""
+"""The folder results/: what a record holds, which are out of date, right answers, what papers printed."""

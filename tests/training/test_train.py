@@ -129,6 +129,13 @@ def test_a_checkpoint_of_another_recipe_is_refused(whole: Path, tmp_path: Path) 
 
 
 @pytest.mark.slow
+def test_scores_are_optional_and_answers_are_not(tmp_path: Path) -> None:
+    finish(start(tmp_path, "save.scores=false", "train.epochs=1", "wandb.enabled=false"))
+    (file,) = (tmp_path / "results").rglob("seed1.json")
+    assert {each.name for each in file.parent.iterdir()} == {file.name, answers.path(file).name}
+
+
+@pytest.mark.slow
 def test_any_run_fits_in_anyones_trainer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     overrides = ["data.train=16", "data.holdout=16", "data.test=16", f"data.root={tmp_path}"]
     task, data = load_run("quick/digits_motion/vit_digits/aim", overrides)
