@@ -8,6 +8,7 @@ import torch.distributed as dist
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
+from torch.distributed.tensor import DTensor
 
 
 class SavedForBackward:
@@ -55,7 +56,7 @@ class MemoryMonitor(Callback):
         device_peak: bytes of the device's memory at most. None: there was no CUDA device.
         process_peak: bytes of the process at most, from its start to the end of training.
         saved_for_backward: bytes that one forward pass keeps for the backward one. None: not
-            counted, on a device.
+            counted, on a device or of a model that is spread over several.
     """
 
     def __init__(self) -> None:
@@ -86,7 +87,9 @@ class MemoryMonitor(Callback):
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Count in the first step what is kept, where no device has a peak to be read."""
-        if pl_module.device.type == "cpu" and self.saved_for_backward is None:
+        sharded = any(isinstance(each, DTensor) for each in pl_module.parameters())  # no storages
+        countable = pl_module.device.type == "cpu" and not sharded
+        if countable and self.saved_for_backward is None:
             self._counting = SavedForBackward(pl_module)
             self._counting.__enter__()
 
