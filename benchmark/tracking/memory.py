@@ -87,9 +87,9 @@ class MemoryMonitor(Callback):
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Count in the first step what is kept, where no device has a peak to be read."""
-        sharded = any(isinstance(each, DTensor) for each in pl_module.parameters())  # no storages
-        countable = pl_module.device.type == "cpu" and not sharded
-        if countable and self.saved_for_backward is None:
+        if pl_module.device.type != "cpu" or self.saved_for_backward is not None:
+            return
+        if not any(isinstance(each, DTensor) for each in pl_module.parameters()):  # of no storage
             self._counting = SavedForBackward(pl_module)
             self._counting.__enter__()
 
