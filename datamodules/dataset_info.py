@@ -27,10 +27,10 @@ class Split:
     starts: NDArray[np.int64]  # path i is text[starts[i]:ends[i]]
     ends: NDArray[np.int64]
     labels: NDArray[np.int64]
+    # Equal numbers: videos that share a source, such as a film, and are no independent evidence.
+    clusters: NDArray[np.int64]
     segments: NDArray[np.float64] | None = None  # (N, 2) start and end, seconds; None: all of each
-    file_sizes: NDArray[np.int64] | None = (
-        None  # (N,) bytes; None: not looked at, a list names them
-    )
+    file_sizes: NDArray[np.int64] | None = None  # (N,) bytes; None: not looked at, but listed
 
     @staticmethod
     def of(
@@ -39,8 +39,19 @@ class Split:
         root: str | Path = "",
         segments: ArrayLike | None = None,
         file_sizes: ArrayLike | None = None,
+        clusters: Sequence[str] | ArrayLike | None = None,
     ) -> "Split":
         """Pack `paths`, relative to `root`, their class numbers, parts that are meant, and sizes.
+
+        Args:
+            paths: N of them.
+            labels: (N,) class numbers.
+            root: Where the videos lie.
+            segments: (N, 2), start and end in seconds. None: all of each video.
+            file_sizes: (N,), bytes. None: nobody looked.
+            clusters: (N,), the source of each video, by number or by name; videos of one source
+                are counted together where it is said how sure an accuracy is. None: every video
+                is its own.
 
         Raises:
             ValueError: Lengths differ.
@@ -51,6 +62,7 @@ class Split:
         text = np.frombuffer("".join(paths).encode(), np.uint8)
         numbers = np.asarray(labels, np.int64)
         parts = None if segments is None else np.asarray(segments, np.float64)
+        sources = np.arange(len(paths)) if clusters is None else np.asarray(clusters)
         if numbers.shape != (len(paths),):
             raise ValueError(f"{len(paths)} paths, but labels of shape {numbers.shape}")
         if parts is not None and parts.shape != (len(paths), 2):
@@ -58,7 +70,10 @@ class Split:
         sizes = None if file_sizes is None else np.asarray(file_sizes, np.int64)
         if sizes is not None and sizes.shape != (len(paths),):
             raise ValueError(f"{len(paths)} paths, but sizes of shape {sizes.shape}")
-        return Split(str(root), text, ends - lengths, ends, numbers, parts, sizes)
+        if sources.shape != (len(paths),):
+            raise ValueError(f"{len(paths)} paths, but clusters of shape {sources.shape}")
+        each = np.unique(sources, return_inverse=True)[1].astype(np.int64)
+        return Split(str(root), text, ends - lengths, ends, numbers, each, parts, sizes)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -94,12 +109,16 @@ class Split:
             starts=self.starts[rows],
             ends=self.ends[rows],
             labels=self.labels[rows],
+            clusters=self.clusters[rows],
             segments=None if self.segments is None else self.segments[rows],
             file_sizes=None if self.file_sizes is None else self.file_sizes[rows],
         )
 
     def sha256(self) -> str:
-        """Return a checksum of names, labels, segments and order, the same on every machine."""
+        """Return a checksum of names, labels, segments and order, the same on every machine.
+
+        Clusters are no part of it: what was watched is the same, however it is counted.
+        """
         digest = hashlib.sha256()
         for index, name in enumerate(self.names()):
             part = self.segment(index)

@@ -46,7 +46,7 @@ def leaderboard(args: Namespace) -> None:
     elif args.form:
         print(exports.export(pages.tested(found), args.form), end="")
     else:
-        print(pages.plain(found, everything=args.all))
+        print(pages.plain(found, every=args.all))
 
 
 def stale_arguments(parser: ArgumentParser) -> None:

@@ -5,10 +5,14 @@ from dataclasses import dataclass, fields
 from typing import Literal
 
 from benchmark.leaderboard.tables import Row
+from benchmark.recipes.name import RunName
+from benchmark.results.record import Record
 from benchmark.results.schema import Cost
 from datamodules.progress_bar import format_duration
 
 Value = float | str | None  # None: not known of every run of the row
+Direction = Literal["higher", "lower"] | None
+MISSING = "–"
 
 
 @dataclass(frozen=True)
@@ -21,16 +25,45 @@ class Column:
         unit: Of the value; "" for a name.
         direction: Whether a higher or a lower value is better; None: neither.
         value: What the column says of a row.
-        text: The same for readers, in whichever unit reads best.
+        text: The same for readers, in whichever unit reads best; MISSING where it is not known.
+        default: Whether the column is shown unless all are asked for.
     """
 
     name: str
     title: str
     unit: str
-    direction: Literal["higher", "lower"] | None
+    direction: Direction
     value: Callable[[Row], Value]
     text: Callable[[Row], str]
-    default: bool = True
+    default: bool = False
+
+
+def _mean(
+    name: str,
+    title: str,
+    unit: str,
+    direction: Direction,
+    of: Callable[[Record], float | None],
+    write: Callable[[float], str],
+    *,
+    default: bool = False,
+) -> Column:
+    """Return a column that is a mean over the runs of a row, missing where one run lacks it."""
+
+    def text(row: Row) -> str:
+        mean = row.mean(of)
+        return MISSING if mean is None else write(mean)
+
+    return Column(name, title, unit, direction, lambda row: row.mean(of), text, default)
+
+
+def _name(name: str, title: str, of: Callable[[Record], str]) -> Column:
+    """Return a column that lists what the runs of a row say, each thing once."""
+
+    def listed(row: Row) -> str:
+        return "; ".join(sorted({of(run) for run in row.records}))
+
+    return Column(name, title, "", None, listed, listed)
 
 
 def _accuracy(row: Row) -> str:
@@ -38,55 +71,175 @@ def _accuracy(row: Row) -> str:
     return f"{100 * row.top1.mean:.1f}{spread}"
 
 
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}"
+
+
 def _parameters(number: float) -> str:
+    if not number:
+        return "0"
     return f"{number / 1e6:.2f} M" if number >= 1e6 else f"{number / 1e3:.1f} k"
 
 
-def _macs(row: Row) -> str:
-    """Return a view's in billions, one decimal, and of small numbers three digits; × views."""
+def _megabytes(number: float) -> str:
+    return f"{number / 1e6:#.3g} MB" if number < 1e9 else f"{number / 1e9:.1f} GB"
+
+
+def _billions(number: float) -> str:
+    """Return billions of MACs, one decimal, and of small numbers three digits."""
+    return f"{number / 1e9:.1f}" if number >= 1e10 else f"{number / 1e9:#.3g}"
+
+
+def _view(row: Row) -> str:
+    """Return a view's MACs in billions × views."""
     number = row.mean(lambda run: run.cost.macs_per_view)
-    billions = f"{number / 1e9:.1f}" if number >= 1e10 else f"{number / 1e9:#.3g}"
     views = row.mean(lambda run: run.cost.views)
-    return f"{billions} × {views:.0f}{' merged' if row.merged else ''}"
+    return f"{_billions(number)} × {views:.0f}{' merged' if row.merged else ''}"
+
+
+def _training_memory(run: Record) -> float | None:
+    peak = run.cost.peak_device_memory_bytes
+    return run.cost.saved_for_backward_bytes if peak is None else peak
+
+
+def _training_speed(run: Record) -> float | None:
+    """Return clips per second of training without the time in which the model waited for them."""
+    speed, waiting = run.cost.clips_per_second, run.cost.data_wait
+    return None if speed is None or waiting is None or waiting == 1 else speed / (1 - waiting)
+
+
+def _device_hours(run: Record) -> float | None:
+    return None if run.cost.device_seconds is None else run.cost.device_seconds / 3600
+
+
+def _hardware(run: Record) -> str:
+    number = run.environment.world_size
+    return f"{f'{number} × ' if number > 1 else ''}{run.environment.device}"
+
+
+def _commit(run: Record) -> str:
+    return f"{run.environment.commit[:10]}{' dirty' if run.environment.dirty else ''}"
 
 
 COLUMNS = (
-    Column("method", "method", "", None, lambda row: row.method, lambda row: row.method),
-    Column("top1", "top-1 %", "fraction", "higher", lambda row: row.top1.mean, _accuracy),
-    Column("seeds", "seeds", "runs", None, lambda row: row.top1.n, lambda row: str(row.top1.n)),
+    Column("method", "method", "", None, lambda row: row.method, lambda row: row.method, True),
+    Column("top1", "top-1 %", "fraction", "higher", lambda row: row.top1.mean, _accuracy, True),
+    _mean("top5", "top-5 %", "fraction", "higher", lambda run: run.metrics.top5, _percent),
+    _mean(
+        "mean_class",
+        "per class %",
+        "fraction",
+        "higher",
+        lambda run: run.metrics.mean_class,
+        _percent,
+    ),
     Column(
+        "seeds", "seeds", "runs", None, lambda row: row.top1.n, lambda row: str(row.top1.n), True
+    ),
+    _mean(
         "trained_parameters",
         "tunable",
         "parameters",
         "lower",
-        lambda row: row.mean(lambda run: run.cost.trained_parameters),
-        lambda row: _parameters(row.mean(lambda run: run.cost.trained_parameters)),
+        lambda run: run.cost.trained_parameters,
+        _parameters,
+        default=True,
     ),
-    Column(
+    _mean(
+        "trained_without_head",
+        "tunable, no head",
+        "parameters",
+        "lower",
+        lambda run: run.cost.trained_parameters - run.cost.head_parameters,
+        _parameters,
+    ),
+    _mean(
         "total_parameters",
         "total",
         "parameters",
         "lower",
-        lambda row: row.mean(lambda run: run.cost.total_parameters),
-        lambda row: _parameters(row.mean(lambda run: run.cost.total_parameters)),
+        lambda run: run.cost.total_parameters,
+        _parameters,
+    ),
+    _mean(
+        "checkpoint_bytes",
+        "checkpoint",
+        "bytes",
+        "lower",
+        lambda run: run.cost.checkpoint_bytes,
+        _megabytes,
     ),
     Column(
-        "macs",  # of all views, as `profile` has it
+        "macs_per_view",
         "GFLOPs",
         "MACs",
         "lower",
-        lambda row: row.mean(lambda run: run.cost.macs_per_view * run.cost.views),
-        _macs,
+        lambda row: row.mean(lambda run: run.cost.macs_per_view),
+        _view,
+        default=True,
     ),
-    Column(
+    _mean(
+        "macs",  # of all views, as `profile` has it
+        "GFLOPs in all",
+        "MACs",
+        "lower",
+        lambda run: run.cost.macs_per_view * run.cost.views,
+        _billions,
+    ),
+    _mean(
+        "training_macs",
+        "training GFLOPs",
+        "MACs",
+        "lower",
+        lambda run: run.cost.training_macs,
+        _billions,
+    ),
+    _mean("training_memory", "memory", "bytes", "lower", _training_memory, _megabytes),
+    _mean(
+        "training_clips_per_second",
+        "training clips/s",
+        "1/s",
+        "higher",
+        _training_speed,
+        lambda speed: f"{speed:.0f}",
+    ),
+    _mean(
+        "inference_clips_per_second",
+        "inference clips/s",
+        "1/s",
+        "higher",
+        lambda run: run.cost.inference_clips_per_second,
+        lambda speed: f"{speed:.0f}",
+    ),
+    _mean(
         "train_seconds",
         "training",
         "s",
         "lower",
-        lambda row: row.mean(lambda run: run.cost.train_seconds),
-        lambda row: format_duration(row.mean(lambda run: run.cost.train_seconds)),
+        lambda run: run.cost.train_seconds,
+        format_duration,
+        default=True,
     ),
+    _mean(
+        "device_hours", "device-hours", "h", "lower", _device_hours, lambda hours: f"{hours:#.3g}"
+    ),
+    _mean(
+        "data_wait",
+        "data wait %",
+        "fraction",
+        "lower",
+        lambda run: run.cost.data_wait,
+        _percent,
+    ),
+    _name("protocol", "protocol", lambda run: RunName.parse(run.name).protocol),
+    _name("hardware", "hardware", _hardware),
+    _name("commit", "commit", _commit),
 )
+
+
+def chosen(*, every: bool = False) -> tuple[Column, ...]:
+    """Return the columns that a board shows: those of its default view, or every one."""
+    return tuple(column for column in COLUMNS if every or column.default)
 
 
 def values(row: Row) -> dict[str, Value]:

@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 
 from benchmark.leaderboard.cautions import cautions, marks
-from benchmark.leaderboard.columns import COLUMNS
+from benchmark.leaderboard.columns import COLUMNS, chosen
 from benchmark.leaderboard.markdown import code, escape, table
 from benchmark.leaderboard.papers import beside_papers
 from benchmark.leaderboard.tables import (
@@ -29,7 +29,6 @@ PICTURES = {  # by what is shown of a protocol: their files are NAME.svg and NAM
 NOTE = "Accuracies are means over seeds, on the test split, with the last weights."
 DIRTY = "†"
 MIXED = "‡"
-HEADER = [column.title for column in COLUMNS if column.default]
 WIDTH = 100  # columns of a terminal
 PAPERS = """\
 [PUBLISHED.md](PUBLISHED.md): what the papers print, dataset by dataset, each number with its source
@@ -38,10 +37,10 @@ WRITTEN = "Written by `benchmark leaderboard` from the records here, never by ha
 LEGEND = """\
 **top-1**: accuracy in percent on the test split, read once, with the last weights; the mean over
 seeds ± their sample standard deviation. **tunable**: parameters that train, the head included.
-**total**: parameters of the model that is tested. **GFLOPs**: multiply-accumulates of a view, in
-billions, × views of a video, which is what papers call GFLOPs; *merged*: counted after the method's
-layers are merged into the frozen ones. **training**: wall time of a run. **Chance**, below a table
-and dotted in the picture: the accuracy of who answers without looking.
+**GFLOPs**: multiply-accumulates of a view, in billions, × views of a video, which is what papers
+call GFLOPs; *merged*: counted after the method's layers are merged into the frozen ones.
+**training**: wall time of a run. **Chance**, below a table and dotted in the picture: the accuracy
+of who answers without looking. `benchmark leaderboard --all` prints every other column.
 """
 BLIND = """\
 What **{ceiling}** means here: a model that is blind to the order of frames cannot be right more
@@ -125,15 +124,15 @@ def picture(name: str, text: str) -> str:
     )
 
 
-def plain(records: Iterable[Record], *, everything: bool = False) -> str:
+def plain(records: Iterable[Record], *, every: bool = False) -> str:
     """Return the tables as aligned text, for a terminal; what all rows share stands above them.
 
     Args:
         records: What the tables are of.
-        everything: All columns, not the default ones.
+        every: All columns, not the default ones.
     """
     blocks, found = [], tables(records)
-    shown = [column for column in COLUMNS if column.default or everything]
+    shown = chosen(every=every)
     for name, rows in found.items():
         names = [RunName.parse(row.records[0].name) for row in rows]
         shared = shared_overrides(names)
@@ -178,12 +177,12 @@ def notes(rows: Sequence[Row]) -> list[str]:
 
 
 def _table(rows: Sequence[Row]) -> str:
-    cells = []
+    shown, cells = chosen(), []
     for row in rows:
         marked = f"{DIRTY if _dirty(row) else ''}{MIXED if _mixed(row) else ''}{marks(row)}"
-        method, *numbers = (column.text(row) for column in COLUMNS if column.default)
-        cells.append([f"{code(method)}{marked}", *numbers])
-    return table(HEADER, cells)
+        method, *numbers = (column.text(row) for column in shown)
+        cells.append([f"{code(method)}{marked}", *map(escape, numbers)])
+    return table([column.title for column in shown], cells)
 
 
 def _count(number: int, noun: str) -> str:

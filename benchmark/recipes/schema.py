@@ -113,10 +113,11 @@ class Trainer:
 
 @dataclass
 class Save:
-    """How often a run saves what it goes on from, besides at the end of every epoch."""
+    """What a run saves: what it goes on from, besides at the end of every epoch, and scores."""
 
     steps: int | None = _set(least=1)  # of the optimiser
     minutes: float | None = _set(least=0)
+    scores: bool = MISSING  # of all classes for every test video, beside the record, out of git
 
 
 @dataclass

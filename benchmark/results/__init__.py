@@ -1,1 +1,1 @@
-"""The folder results/: what a record holds, which are out of date, what papers printed."""
+"""The folder results/: records, right answers, what of them is stale, what papers printed."""

@@ -51,12 +51,16 @@ class ModelCost:
 class Cost(ModelCost):
     """What a run costs: counted of its model, and measured."""
 
-    train_seconds: float  # wall time, over all starts of the run
+    train_seconds: float  # of training alone, over all starts of the run
     test_seconds: float
+    device_seconds: float | None = None  # wall time of all starts, tests and all, × devices
     clips_per_second: float | None = None  # of training, over all ranks
     data_wait: float | None = None  # the share of train_seconds in which the model waited for clips
+    inference_clips_per_second: float | None = None  # of the tested model, merged where it merges
+    # Memory is that of training; before version 2 its peaks were those of the tests, too.
     peak_memory_bytes: int | None = None  # of the process
     peak_device_memory_bytes: int | None = None  # None: a CPU
+    saved_for_backward_bytes: int | None = None  # of the first step, on a CPU; not the parameters
 
 
 @dataclass(frozen=True, kw_only=True)

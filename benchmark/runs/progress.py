@@ -7,7 +7,7 @@ draws; the run itself never draws.
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -32,7 +32,8 @@ def write(folder: Path, *, stage: Stage, **fields: Any) -> None:
             asked to stop ("preempted"), or by others ("killed").
         **fields: `step` of `steps` (of the optimiser; videos in a test), `epoch` (from 0) of
             `epochs`, `loss`, `top1`, `clips_per_second`, `test_share` (the test's part of the work
-            that training and test are), `message`, `note` (for whoever watches).
+            that training and test are), `message`, `note` (for whoever watches); `devices`, of a
+            start.
     """
     folder.mkdir(parents=True, exist_ok=True)
     line = json.dumps({"time": time.time(), "stage": stage, **fields})
@@ -55,15 +56,37 @@ def tail(folder: Path) -> list[dict[str, Any]]:
             text = file.read()
     except OSError:  # there is none, or no file of that name
         return []
-    found = []
-    for line in text.split(b"\n")[1 if begin else 0 :]:
+    return list(_lines(text[text.find(b"\n") + 1 :] if begin else text))
+
+
+def _lines(text: bytes) -> Iterator[dict[str, Any]]:
+    for line in text.split(b"\n"):
         try:
             each = json.loads(line)
         except (ValueError, RecursionError):  # not finished yet, or never: torn by a kill
             continue
         if _is_line(each):
-            found.append(each)
-    return found
+            yield each
+
+
+def device_seconds(folder: Path) -> float:
+    """Return the wall time of all starts of a run times their devices; the last one goes on now.
+
+    What a killed start did after its last line is lost, some seconds; the time between two starts
+    does not count.
+    """
+    total, devices, before = 0.0, 0, 0.0
+    lines = [*_lines((folder / PROGRESS).read_bytes()), {"time": time.time()}]
+    for line in lines:
+        match line.get("stage"):
+            case "killed":  # told by somebody else, some time later
+                continue
+            case "start":
+                devices = line.get("devices", 1)
+            case _:
+                total += devices * (line["time"] - before)
+        before = line["time"]
+    return total
 
 
 def _is_line(value: Any) -> bool:

@@ -1,9 +1,7 @@
 """What a run tells while it trains: progress lines, its curve, how long it waited for data."""
 
 import math
-import resource
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +9,6 @@ import torch
 import torch.distributed as dist
 from lightning import Callback, LightningModule, Trainer
 
-from benchmark.results.schema import Cost, ModelCost
 from benchmark.runs import progress
 
 EVERY = 0.5, 10.0  # seconds between two progress lines, at first and after half an hour
@@ -129,19 +126,13 @@ class TrainingMonitor(Callback):
         own = [float(self._loss), float(self._right), float(self._seen)]
         return [sum(each) for each in zip(*_gathered(own), strict=True)]
 
-    def cost(self, counted: ModelCost, test_seconds: float) -> Cost:
-        """Return what the run costs: what was counted of its model, and what all of it took."""
-        return Cost(
-            **asdict(counted),
-            train_seconds=round(self.seconds, 2),
-            test_seconds=round(test_seconds, 2),
-            clips_per_second=round(self.clips / self.seconds, 1) if self.seconds else None,
-            data_wait=round(self.waiting / self.seconds, 4) if self.seconds else None,
-            peak_device_memory_bytes=(
-                torch.cuda.max_memory_allocated() if torch.cuda.is_available() else None
-            ),
-            peak_memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-        )
+    def times(self) -> dict[str, Any]:
+        """Return how long training took and how fast it was, as a record has it."""
+        return {
+            "train_seconds": round(self.seconds, 2),
+            "clips_per_second": round(self.clips / self.seconds, 1) if self.seconds else None,
+            "data_wait": round(self.waiting / self.seconds, 4) if self.seconds else None,
+        }
 
     def _means(self, loss: float, right: float, seen: float) -> tuple[float, float]:
         """Return mean loss and accuracy over the clips seen."""

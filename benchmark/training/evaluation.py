@@ -2,10 +2,14 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.distributed as dist
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torchmetrics.functional.classification import multiclass_stat_scores
+
+from benchmark.results.answers import Answers
 
 
 @dataclass(frozen=True)
@@ -122,3 +126,36 @@ def metrics(scores: Scores) -> dict[str, float]:
 def chance(scores: Scores) -> float:
     """Return the accuracy of always answering the class that most of the videos have."""
     return float(scores.label.bincount().max()) / len(scores.label)
+
+
+def answers(scores: Scores, merged: Scores | None = None) -> Answers:
+    """Return which videos were answered right, as `metrics` counts them.
+
+    Args:
+        scores: of the model.
+        merged: of the same model, merged. None: nothing merges.
+    """
+    return Answers(
+        _right(scores, 1),
+        _right(scores, 5) if scores.scores.shape[1] >= 5 else None,
+        None if merged is None else _right(merged, 1),
+    )
+
+
+def merging(scores: Scores, merged: Scores | None) -> dict[str, float]:
+    """Return the accuracy after merging, and what merging changed; nothing if nothing merges."""
+    if merged is None:
+        return {}
+    top1 = metrics(merged)["top1"]
+    return {
+        "merged_top1": top1,
+        "merged_top1_change": top1 - metrics(scores)["top1"],
+        "merged_score_change": float((merged.scores - scores.scores).abs().max()),
+    }
+
+
+def _right(scores: Scores, k: int) -> NDArray[np.bool_]:
+    """Return whether the label of each video, (N,), is among its first k answers."""
+    first = scores.scores.argmax(dim=1, keepdim=True) if k == 1 else scores.scores.topk(k).indices
+    right: NDArray[np.bool_] = ((first == scores.label[:, None]).any(1) & ~scores.broken).numpy()
+    return right

@@ -15,6 +15,7 @@ import numpy as np
 from lightning import Trainer, seed_everything
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.fabric.utilities.rank_zero import rank_zero_only
 
 from benchmark.cost import counts
 from benchmark.errors import UserError
@@ -23,11 +24,13 @@ from benchmark.models.video_vit import VideoViT
 from benchmark.recipes import build, compose
 from benchmark.recipes.name import RunName
 from benchmark.recipes.schema import Recipe
-from benchmark.results import record
+from benchmark.results import answers, record, splits
 from benchmark.results.record import Record
-from benchmark.results.schema import Epoch, Metrics, ModelCost, Training
+from benchmark.results.schema import Cost, Epoch, Metrics, ModelCost, Training
 from benchmark.runs import progress
 from benchmark.runs.folder import CHECKPOINT
+from benchmark.tracking.inference_speed import InferenceSpeed
+from benchmark.tracking.memory import MemoryMonitor
 from benchmark.tracking.monitor import TrainingMonitor
 from benchmark.tracking.testing import VideosTested
 from benchmark.training import evaluation, fsdp
@@ -48,7 +51,7 @@ if TYPE_CHECKING:
 
 
 def train(recipe: Recipe) -> Record:
-    """Train and test `recipe`, write its record and per-video scores, and return the record.
+    """Train and test `recipe`, write its record and answers per video, and return the record.
 
     Training goes on from the run's last checkpoint, where there is one. The test split is read
     once, at the end, with the last weights.
@@ -56,7 +59,7 @@ def train(recipe: Recipe) -> Record:
     started = datetime.now(UTC).isoformat(timespec="seconds")
     code = code_state()  # now: whoever edits it meanwhile does not edit what runs
     folder = files.RUNS / recipe.name
-    progress.write(folder, stage="start")
+    rank_zero_only(progress.write)(folder, stage="start", devices=_devices(recipe))
     last = folder / CHECKPOINT
     if last.exists():
         checkpoint.demand_resumable(last)
@@ -81,6 +84,7 @@ def train(recipe: Recipe) -> Record:
 
     clips, videos = steps * recipe.train.batch, _to_test(task, datamodule)
     monitor = TrainingMonitor(folder, _test_share(counted, clips, videos))
+    memory, speed = MemoryMonitor(), InferenceSpeed()
     wandb = _wandb_callback(recipe, folder, monitor)
     trainer = _trainer(
         recipe,
@@ -90,7 +94,7 @@ def train(recipe: Recipe) -> Record:
         num_sanity_val_steps=0,
         limit_val_batches=1.0 if recipe.train.holdout else 0,
         callbacks=[
-            monitor,  # before what asks it or saves its state
+            *(monitor, memory, speed),  # before what asks them or saves their state
             *([wandb] if wandb else []),
             CheckpointGuard(recipe, checkpoint.frozen_fingerprint(model), data),
             ResumeCheckpoint(last, steps=recipe.save.steps, minutes=recipe.save.minutes),
@@ -108,7 +112,8 @@ def train(recipe: Recipe) -> Record:
             monitor.start_test(_to_test(task, datamodule))
         scores = evaluate(trainer, task, datamodule)
         test_seconds = time.perf_counter() - start
-        metrics = _metrics(trainer, task, datamodule, scores)
+        merged = evaluate_merged(trainer, task, datamodule)
+        metrics = _metrics(datamodule, scores, merged)
     except FloatingPointError as error:
         step = trainer.global_step
         raise FloatingPointError(f"{error}, after step {step}; try a lower optim.lr") from None
@@ -117,7 +122,14 @@ def train(recipe: Recipe) -> Record:
         name=recipe.name,
         recipe=asdict(recipe),
         metrics=metrics,
-        cost=monitor.cost(counted, test_seconds),
+        cost=Cost(
+            **asdict(counted),
+            **monitor.times(),
+            **memory.peaks(),
+            test_seconds=round(test_seconds, 2),
+            inference_clips_per_second=speed.clips_per_second(),
+            device_seconds=round(progress.device_seconds(folder), 2),
+        ),
         data=data_provenance(datamodule, data, monitor.broken, scores, copies),
         environment=environment(code, weights, version(recipe.decoder), trainer),
         train=Training(
@@ -129,7 +141,11 @@ def train(recipe: Recipe) -> Record:
         ),
     )
     if trainer.is_global_zero:
-        _write_scores(record.path(recipe.name).with_suffix(".npz"), scores)
+        file = record.path(recipe.name)
+        splits.write(file, datamodule.data.splits[datamodule.evaluation_split])
+        answers.write(file, evaluation.answers(scores, merged))
+        if recipe.save.scores:
+            _write_scores(file.with_suffix(".npz"), scores)
         result.write()  # last: its being there says the run is done
         progress.write(folder, stage="done", top1=result.metrics.top1)
     if wandb:
@@ -171,7 +187,7 @@ def test(saved: checkpoint.Checkpoint, recipe: Recipe, *, other_videos: bool = F
         )
         try:
             scores = evaluate(trainer, task, datamodule)
-            return _metrics(trainer, task, datamodule, scores)
+            return _metrics(datamodule, scores, evaluate_merged(trainer, task, datamodule))
         except FloatingPointError as error:
             raise UserError(
                 f"{error}: the checkpoint is broken, or needs a wider precision"
@@ -223,31 +239,21 @@ def evaluate(
     return task.evaluated
 
 
-def merged_metrics(
-    trainer: Trainer, task: Classification, datamodule: VideoDataModule, before: Scores
-) -> dict[str, float]:
-    """Return the accuracy after merging, and what merging changed; nothing if nothing merges.
+def evaluate_merged(
+    trainer: Trainer, task: Classification, datamodule: VideoDataModule
+) -> Scores | None:
+    """Return the scores of every video after merging, or None if nothing merges.
 
     Nor is there anything where no device holds the whole model.
     """
-    if not _merges(task):
-        return {}
-    after = evaluate(trainer, task, datamodule, task.model.merge())
-    top1 = evaluation.metrics(after)["top1"]
-    return {
-        "merged_top1": top1,
-        "merged_top1_change": top1 - evaluation.metrics(before)["top1"],
-        "merged_score_change": float((after.scores - before.scores).abs().max()),
-    }
+    return evaluate(trainer, task, datamodule, task.model.merge()) if _merges(task) else None
 
 
-def _metrics(
-    trainer: Trainer, task: Classification, datamodule: VideoDataModule, scores: Scores
-) -> Metrics:
-    """Return what `scores` come to, and what is different of the merged model if it merges."""
+def _metrics(datamodule: VideoDataModule, scores: Scores, merged: Scores | None) -> Metrics:
+    """Return what `scores` come to, and what is different of the merged model's, if there are."""
     return Metrics(
         **evaluation.metrics(scores),
-        **merged_metrics(trainer, task, datamodule, scores),
+        **evaluation.merging(scores, merged),
         chance=evaluation.chance(scores),
         videos=len(scores.index),
         split=datamodule.evaluation_split,
@@ -304,8 +310,12 @@ def _trainer_arguments(recipe: Recipe) -> dict[str, Any]:
     asked = asdict(recipe.trainer)
     del asked["precision"]
     if asked["strategy"] == fsdp.NAME:
-        asked["strategy"] = fsdp.strategy(asked["devices"] * asked["num_nodes"])
+        asked["strategy"] = fsdp.strategy(_devices(recipe))
     return asked
+
+
+def _devices(recipe: Recipe) -> int:
+    return recipe.trainer.devices * recipe.trainer.num_nodes
 
 
 def _cluster() -> list[SLURMEnvironment]:

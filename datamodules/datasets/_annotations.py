@@ -208,6 +208,7 @@ def assemble(
     swaps: tuple[tuple[int, int], ...] = (),
     segments: Mapping[str, NDArray[np.float64]] | None = None,
     file_sizes: Mapping[str, NDArray[np.int64]] | None = None,
+    clusters: Mapping[str, Sequence[str]] | None = None,
     known: Sequence[tuple[int, int]] = (),
     count: int | None = None,
     sizes: Literal["known", "any"] = "known",
@@ -225,6 +226,7 @@ def assemble(
         swaps: As in `Data`.
         segments: Per split, (N, 2), which part of every video is meant; None is all of it.
         file_sizes: Per split, (N,), bytes, where the lists were made of the files themselves.
+        clusters: Per split, (N,), the source of every video; None: each is its own.
         known: The sizes of train and test, of each copy that is known; none: there are none.
         count: How many classes there must be.
         sizes: As in `Options`.
@@ -247,8 +249,10 @@ def assemble(
     for split, (paths, labels, _) in listings.items():
         _look(name, split, root, paths[:LOOKED_AT])
         parts = None if segments is None else segments[split]
+        sources = None if clusters is None else clusters[split]
         try:
-            every[split] = Split.of(paths, labels, root, parts, (file_sizes or {}).get(split))
+            own_sizes = None if file_sizes is None else file_sizes[split]
+            every[split] = Split.of(paths, labels, root, parts, own_sizes, sources)
         except UnicodeEncodeError as error:
             raise UserError(f"{name}: the path {error.object!r} is no UTF-8 text") from None
     splits, chosen = dict(every), None

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -29,11 +30,32 @@ IMAGES = {"train": range(1200), "holdout": range(1200, 1400), "test": range(1400
 # Motions 2 i and 2 i + 1 are each other's time reversal.
 MOTIONS = ("right", "left", "down", "up", "clockwise", "counter-clockwise", "growing", "shrinking")
 RATE = 8  # frames per second written into the files
-INDEX = "index.json"  # the last file of a dataset that is written: its parameters and labels
+INDEX = "index.json"  # the last file of a dataset written: its parameters, labels and images
 
 Floats = NDArray[np.floating[Any]]
 Pictures = NDArray[np.uint8]  # (N, H, W, 3)
-Draw = Callable[[str, int], tuple[Pictures, int]]  # split, number -> frames, label
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """What a video shows, before it is drawn.
+
+    Attributes:
+        image: Number of the digit's image.
+        motion: What it does, a number of MOTIONS.
+        label: Of the video.
+        rng: Draws all the rest.
+        backwards: Whether the drawn frames are turned round.
+    """
+
+    image: int
+    motion: int
+    label: int
+    rng: np.random.Generator
+    backwards: bool = False
+
+
+Choose = Callable[[str, int], Scene]  # split, number of the video in it -> what it shows
 
 
 @cache
@@ -150,7 +172,7 @@ def write(path: Path, pictures: Pictures) -> None:
 
 def build(
     name: str,
-    draw: Draw,
+    choose: Choose,
     videos: Mapping[str, int],
     *,
     root: str | Path | None,
@@ -161,15 +183,16 @@ def build(
 
     Args:
         name: The dataset's name.
-        draw: The frames and the label of a split's video, by number.
+        choose: What a split's video shows, by number.
         videos: How many videos each split has.
         root: Folder that holds the dataset's folder; None is `data` where runs work.
         frames: Frames per video.
         size: Height and width in pixels.
 
     Returns:
-        The splits. The folder's name carries a key of VERSION and the parameters, and it appears
-        only when it is complete; of two processes that start at once, one writes, the other waits.
+        The splits, the videos of one image being a cluster. The folder's name carries a key of
+        VERSION and the parameters, and it appears only when it is complete; of two processes that
+        start at once, one writes, the other waits.
 
     Raises:
         UserError: A number is impossible, or the folder cannot be written.
@@ -189,16 +212,22 @@ def build(
     folder = root / f"{name}-{key}"
     build_once(
         folder,
-        lambda part: _write_all(part, draw, videos, recipe),
+        lambda part: _write_all(part, choose, videos, recipe),
         wait=f"waiting until {folder} is written by another process",
         proof=INDEX,
     )
-    labels = json.loads((folder / INDEX).read_text())["labels"]
+    index = json.loads((folder / INDEX).read_text())
+    images = index.get("images") or {  # of an older folder: what was drawn can be drawn again
+        split: [choose(split, i).image for i in range(count)] for split, count in videos.items()
+    }
     return {
         split: Split.of(
-            [str(_file(Path(folder.name), split, i)) for i in range(len(own))], own, root
+            [str(_file(Path(folder.name), split, i)) for i in range(len(own))],
+            own,
+            root,
+            clusters=images[split],
         )
-        for split, own in labels.items()
+        for split, own in index["labels"].items()
     }
 
 
@@ -207,17 +236,27 @@ def _file(folder: Path, split: str, number: int) -> Path:
 
 
 def _write_all(
-    folder: Path, draw: Draw, videos: Mapping[str, int], recipe: Mapping[str, object]
+    folder: Path, choose: Choose, videos: Mapping[str, int], recipe: Mapping[str, int]
 ) -> None:
     """Write a dataset's videos and index into an empty folder."""
     for split in videos:
         (folder / split).mkdir()
     labels: dict[str, list[int]] = {split: [] for split in videos}
+    used: dict[str, list[int]] = {split: [] for split in videos}
+    images, _ = digits()
     todo = [(split, number) for split, count in videos.items() for number in range(count)]
     with ProgressBar(f"writing {folder.stem}", len(todo)) as told:
         for split, number in todo:
-            pictures, label = draw(split, number)
-            write(_file(folder, split, number), pictures)
-            labels[split].append(label)
+            scene = choose(split, number)
+            pictures = motion(
+                images[scene.image],
+                scene.motion,
+                scene.rng,
+                frames=recipe["frames"],
+                size=recipe["size"],
+            )
+            write(_file(folder, split, number), pictures[::-1] if scene.backwards else pictures)
+            labels[split].append(scene.label)
+            used[split].append(scene.image)
             told.advance()
-    (folder / INDEX).write_text(json.dumps({**recipe, "labels": labels}))
+    (folder / INDEX).write_text(json.dumps({**recipe, "labels": labels, "images": used}))

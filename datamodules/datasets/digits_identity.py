@@ -3,15 +3,7 @@
 from pathlib import Path
 
 from datamodules.dataset_info import DatasetInfo
-from datamodules.datasets._digits import (
-    IMAGES,
-    MOTIONS,
-    Pictures,
-    build,
-    digits,
-    motion,
-    randomness,
-)
+from datamodules.datasets._digits import IMAGES, MOTIONS, Scene, build, digits, randomness
 
 SECONDS_PER_PIXEL = 6e-7  # that writing a video takes, about, on one core
 DRAWN = True  # by this code: no copy of it can be another one
@@ -28,6 +20,8 @@ def digits_identity(
 ) -> DatasetInfo:
     """Return digits that move at random, one class per digit: one frame is enough to tell.
 
+    The videos of one image are a cluster.
+
     Args:
         root: Where the videos are written; None is `data` in the folder that runs work in.
         frames: Frames per video.
@@ -40,13 +34,12 @@ def digits_identity(
         UserError: If a number is impossible.
     """
 
-    def draw(split: str, number: int) -> tuple[Pictures, int]:
-        images, labels = digits()
+    def choose(split: str, number: int) -> Scene:
+        _, labels = digits()
         label, rng = number % 10, randomness(split, number)
         image = rng.choice([i for i in IMAGES[split] if labels[i] == label])
-        way = int(rng.integers(len(MOTIONS)))
-        return motion(images[image], way, rng, frames=frames, size=size), label
+        return Scene(int(image), int(rng.integers(len(MOTIONS))), label, rng)
 
     videos = {"train": train, "holdout": holdout, "test": test}
-    splits = build("digits_identity", draw, videos, root=root, frames=frames, size=size)
+    splits = build("digits_identity", choose, videos, root=root, frames=frames, size=size)
     return DatasetInfo("digits_identity", tuple("0123456789"), splits, flip="never")

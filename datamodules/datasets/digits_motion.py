@@ -3,15 +3,7 @@
 from pathlib import Path
 
 from datamodules.dataset_info import DatasetInfo
-from datamodules.datasets._digits import (
-    IMAGES,
-    MOTIONS,
-    Pictures,
-    build,
-    digits,
-    motion,
-    randomness,
-)
+from datamodules.datasets._digits import IMAGES, MOTIONS, Scene, build, randomness
 from datamodules.errors import UserError
 
 SECONDS_PER_PIXEL = 6e-7  # that writing a video takes, about, on one core
@@ -31,7 +23,7 @@ def digits_motion(
 
     "test" and "holdout" hold every clip (even numbers) and, next to it, the same clip backwards
     with the other label of its pair: whoever cannot see the order of frames gets at most half of
-    them right.
+    them right. The videos of one image are a cluster, twins among them.
 
     Args:
         root: Where the videos are written; None is `data` in the folder that runs work in.
@@ -50,14 +42,14 @@ def digits_motion(
             f"be even, not holdout={holdout}, test={test}"
         )
 
-    def draw(split: str, number: int) -> tuple[Pictures, int]:
-        images, _ = digits()
+    def choose(split: str, number: int) -> Scene:
         twins = split != "train"
         rng = randomness(split, number // 2 if twins else number)
-        label = (number // 2 * 2 if twins else number) % len(MOTIONS)
-        pictures = motion(images[rng.choice(IMAGES[split])], label, rng, frames=frames, size=size)
-        return (pictures[::-1], label + 1) if twins and number % 2 else (pictures, label)
+        way = (number // 2 * 2 if twins else number) % len(MOTIONS)
+        backwards = twins and number % 2 == 1
+        image = int(rng.choice(IMAGES[split]))
+        return Scene(image, way, way + backwards, rng, backwards)
 
     videos = {"train": train, "holdout": holdout, "test": test}
-    splits = build("digits_motion", draw, videos, root=root, frames=frames, size=size)
+    splits = build("digits_motion", choose, videos, root=root, frames=frames, size=size)
     return DatasetInfo("digits_motion", MOTIONS, splits, flip="never", order_blind_ceiling=0.5)

@@ -28,6 +28,8 @@ def epic_kitchens100(
 ) -> DatasetInfo:
     """Return EPIC-Kitchens-100: parts of long videos that show what a cook's hands do.
 
+    The parts of one long video are a cluster.
+
     Args:
         root: Folder of the CSV files, or of `epic-kitchens-100-annotations` with them, and of the
             videos; None is `data/epic_kitchens100` in the folder that runs work in.
@@ -53,12 +55,13 @@ def epic_kitchens100(
     labels = {split: _labels(listed, names) for split, listed in found.items()}
     classes, numbers = _task(task, names, labels)
     listings: dict[str, Listing] = {}
-    segments = {}
+    segments, long_videos = {}, {}
     for split, listed in found.items():
         fields = dict(zip(KINDS, listed.columns, strict=True))
         own = {key: fields[key] for key in ("participant_id", "video_id", "narration_id")}
         listings[split] = Listing(annotations.located(videos, **own), numbers[split])
         segments[split] = _segments(listed, fields, encoded=bool(Path(videos).suffix))
+        long_videos[split] = fields["video_id"]
     return annotations.assemble(
         "epic_kitchens100",
         classes,
@@ -66,6 +69,7 @@ def epic_kitchens100(
         root=place,
         flip="ok",
         segments=None if "{narration_id}" in videos else segments,
+        clusters=long_videos,
         known=SIZES,
         # a list of other parts has other pairs
         count=None if task == "action" and options.get("sizes") == "any" else CLASSES[task],

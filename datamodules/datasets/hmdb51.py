@@ -1,5 +1,6 @@
 """HMDB51 (Kuehne et al., 2011), https://doi.org/10.1109/ICCV.2011.6126543."""
 
+import re
 from pathlib import Path
 from typing import Unpack
 
@@ -14,6 +15,8 @@ from datamodules.errors import UserError
 CLASSES = 51
 SIZES = ((3_570, 1_530),)  # train and test of every split: 70 and 30 videos per class
 FOLDERS = ("", "testTrainMulti_7030_splits", "annotations")  # where the lists may lie
+# What stands behind film and class in AmericanGangster_eat_u_nm_np1_fr_bad_55.avi.
+TAGS = re.compile(r"_[a-z]_[nc]m_np\d.*$")
 MARKS = {"train": "1", "test": "2"}  # behind a video; 0 is in neither
 
 
@@ -25,6 +28,8 @@ def hmdb51(
     **options: Unpack[Options],
 ) -> DatasetInfo:
     """Return HMDB51: short clips of films, 51 things that people do.
+
+    The clips of one film are a cluster, whatever is done in them.
 
     Args:
         root: Folder of the lists, or of `testTrainMulti_7030_splits` with them, and of the videos;
@@ -50,14 +55,26 @@ def hmdb51(
         for key, found in _marked(file).items():
             files[key] += found
             labels[key] += [label] * len(found)
-    listings = {}
+    listings, films = {}, {}
     for key in MARKS:
         own = [classes[label] for label in labels[key]]
         stems = [file.removesuffix(".avi") for file in files[key]]
         paths = annotations.located(videos, label=own, file=files[key], stem=stems)
         listings[key] = Listing(paths, np.array(labels[key], np.int64))
+        films[key] = [
+            TAGS.sub("", file).removesuffix(f"_{label}")
+            for file, label in zip(files[key], own, strict=True)
+        ]
     return annotations.assemble(
-        "hmdb51", classes, listings, root=place, flip="ok", known=SIZES, count=CLASSES, **options
+        "hmdb51",
+        classes,
+        listings,
+        root=place,
+        flip="ok",
+        clusters=films,
+        known=SIZES,
+        count=CLASSES,
+        **options,
     )
 
 

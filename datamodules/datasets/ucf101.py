@@ -1,5 +1,6 @@
 """UCF101 (Soomro et al., 2012), https://arxiv.org/abs/1212.0402."""
 
+import re
 from pathlib import Path
 from typing import Unpack
 
@@ -11,6 +12,7 @@ from datamodules.errors import UserError
 
 CLASSES = 101
 SIZES = {1: (9_537, 3_783), 2: (9_586, 3_734), 3: (9_624, 3_696)}  # train and test of each split
+CLIP = re.compile(r"(?<=_g\d\d)_.*")  # what stands behind the group in v_Archery_g08_c01.avi
 
 
 def ucf101(
@@ -21,6 +23,8 @@ def ucf101(
     **options: Unpack[Options],
 ) -> DatasetInfo:
     """Return UCF101: sports and instruments, clips of one video never in both train and test.
+
+    The clips of one video, a group ("g08" of a class), are a cluster.
 
     Args:
         root: Folder of the lists, or of `ucfTrainTestlist` with them, and of the videos; None is
@@ -42,7 +46,7 @@ def ucf101(
         return annotations.find(place, name, f"ucfTrainTestlist/{name}")
 
     classes = _classes(find("classInd.txt"))
-    listings = {}
+    listings, groups = {}, {}
     for key in ("train", "test"):
         listed = tables.lines(find(f"{key}list{split:02d}.txt"))
         paths = [line.split()[0] for line in listed.columns[0]]  # "path number" or "path"
@@ -50,12 +54,14 @@ def ucf101(
         stems = [path.removesuffix(".avi") for path in paths]
         located = annotations.located(videos, path=paths, stem=stems)
         listings[key] = annotations.listing(listed, located, labels, classes, paths)
+        groups[key] = [CLIP.sub("", path) for path in paths]
     return annotations.assemble(
         "ucf101",
         classes,
         listings,
         root=place,
         flip="ok",
+        clusters=groups,
         known=[SIZES[split]],
         count=CLASSES,
         **options,

@@ -8,8 +8,8 @@ import pytest
 from made_board import METHODS, made, made_board
 
 from benchmark.leaderboard import pages
-from benchmark.leaderboard.columns import COLUMNS, values
-from benchmark.leaderboard.pages import HEADER, escape, plain
+from benchmark.leaderboard.columns import COLUMNS, MISSING, chosen, values
+from benchmark.leaderboard.pages import escape, plain
 from benchmark.leaderboard.tables import order_blind_ceiling, tables
 from benchmark.results.schema import SplitChecksum
 from datamodules.identity import ListedVideos
@@ -41,10 +41,10 @@ def test_a_row_holds_what_its_seeds_say_together(records):
     assert found.keys() == METHODS.keys()
     for method, (_, tunable) in METHODS.items():
         values = [100 * run.metrics.top1 for run in records if f"/{method}/" in run.name]
-        _, top1, seeds, parameters, total, flops, time = found[method]
+        _, top1, seeds, parameters, flops, time = found[method]
         mean, spread = statistics.mean(values), statistics.stdev(values)
         assert top1 == f"{mean:.1f} ± {spread:.1f}" and seeds == "3"
-        assert parameters == f"{tunable / 1e3:.1f} k" and total == "474.0 k"
+        assert parameters == f"{tunable / 1e3:.1f} k"
         assert flops == "0.0600 × 3" and time == "40 s"
 
 
@@ -74,14 +74,14 @@ def test_protocol_data_and_backbone_have_tables_of_their_own():
 
 
 def test_big_numbers_are_written_as_papers_do():
-    cost = {"total_parameters": 93_217_168, "macs_per_view": 151_800_000_000, "train_seconds": 4000}
+    cost = {"macs_per_view": 151_800_000_000, "train_seconds": 4000}
     (row,) = rows(page([made(tunable=7_202_000, cost=cost)]))
-    assert row[3:] == ["7.20 M", "93.22 M", "151.8 × 3", "1:06 h"]
+    assert row[3:] == ["7.20 M", "151.8 × 3", "1:06 h"]
 
 
 def test_what_is_merged_says_so():
     (row,) = rows(page([made(cost={"merged": True})]))
-    assert row[5] == "0.0600 × 3 merged"
+    assert row[4] == "0.0600 × 3 merged"
 
 
 def test_a_ceiling_for_order_blind_models_is_explained(records):
@@ -185,7 +185,7 @@ def test_names_and_devices_from_outside_stay_text():
     device = "<img src=x> | *bold* [link](http://x)\n# heading"
     text = page([made(method, environment={"device": device})])
     (row,) = rows(text)
-    assert len(row) == 7 and row[0].startswith("`a\\|b'") and row[0].endswith("`")
+    assert len(row) == 6 and row[0].startswith("`a\\|b'") and row[0].endswith("`")
     assert "<img src=x" not in text and "\n# heading" not in text and r"\[link\](" in text
     assert r"\*bold\*" in text
 
@@ -197,7 +197,8 @@ def test_escaped_text_holds_nothing_that_markdown_reads():
 
 
 def test_every_column_is_once_and_says_of_a_row_what_records_say(records):
-    assert len({column.name for column in COLUMNS}) == len(COLUMNS) == len(HEADER)
+    assert len({column.name for column in COLUMNS}) == len(COLUMNS)
+    assert len({column.title for column in COLUMNS}) == len(COLUMNS)
     (table,) = tables(records).values()
     for row in table:
         found = values(row)
@@ -205,9 +206,62 @@ def test_every_column_is_once_and_says_of_a_row_what_records_say(records):
             assert found[key] == statistics.mean(getattr(run.cost, key) for run in row.records)
         assert found["top1"] == row.top1.mean and found["top1_sd"] == row.top1.sd
         assert found["macs"] == found["macs_per_view"] * found["views"]
-    numbers = {column.name: column.direction for column in COLUMNS if column.unit}
-    assert numbers.pop("top1") == "higher" and numbers.pop("seeds") is None
-    assert set(numbers.values()) == {"lower"}
+    directions = {column.name: column.direction for column in COLUMNS if column.unit}
+    assert directions.pop("seeds") is None
+    higher = {name for name, direction in directions.items() if direction == "higher"}
+    assert higher == {"top1", "top5", "mean_class", *(n for n in directions if "per_second" in n)}
+    assert set(directions.values()) == {"higher", "lower"}
+
+
+def cells(*records):
+    """Return every column of the one row of records, by name, as a reader sees it."""
+    ((row,),) = tables(records).values()
+    return {column.name: column.text(row) for column in COLUMNS}
+
+
+def test_every_column_of_a_row_reads_well():
+    cost = {
+        "trained_parameters": 7_202_000,
+        "head_parameters": 2_000,
+        "checkpoint_bytes": 28_808_000,
+        "macs_per_view": 151_800_000_000,
+        "training_macs": 9_000_000_000,
+        "saved_for_backward_bytes": 2_500_000,
+        "peak_device_memory_bytes": 14_300_000_000,
+        "clips_per_second": 60.0,
+        "data_wait": 0.25,
+        "inference_clips_per_second": 333.3,
+        "device_seconds": 4500.0,
+    }
+    found = cells(made(cost=cost, environment={"world_size": 8, "dirty": True}))
+    assert found["trained_without_head"] == "7.20 M" and found["checkpoint_bytes"] == "28.8 MB"
+    assert found["macs_per_view"] == "151.8 × 3" and found["macs"] == "455.4"
+    assert found["training_macs"] == "9.00" and found["training_memory"] == "14.3 GB"
+    assert found["training_clips_per_second"] == "80"  # 60 in all, a quarter of it waiting
+    assert found["inference_clips_per_second"] == "333" and found["device_hours"] == "1.25"
+    assert found["data_wait"] == "25.0" and found["mean_class"] == "50.0"
+    assert found["protocol"] == "digits" and found["hardware"] == "8 × a laptop"
+    assert found["commit"] == "cccccccccc dirty"
+    del cost["peak_device_memory_bytes"]
+    assert cells(made(cost=cost))["training_memory"] == "2.50 MB"  # of a CPU
+
+
+def test_what_older_records_lack_is_shown_as_missing():
+    found = cells(made(), made(seed=1, cost={"device_seconds": 3600.0, "training_macs": 1}))
+    missing = {name for name, text in found.items() if text == MISSING}
+    assert missing == {
+        *("top5", "training_macs", "training_memory", "training_clips_per_second"),
+        *("inference_clips_per_second", "device_hours", "data_wait"),
+    }
+
+
+def test_the_default_view_is_accuracy_parameters_and_cost_and_the_rest_one_flag_away(board):
+    default = ["method", "top1", "seeds", "trained_parameters", "macs_per_view", "train_seconds"]
+    assert [column.name for column in chosen()] == default
+    assert chosen(every=True) == COLUMNS
+    heads = [plain(board, every=every).splitlines()[1] for every in (False, True)]
+    for head, columns in zip(heads, (chosen(), COLUMNS), strict=True):
+        assert head.split() == " ".join(column.title for column in columns).split()
 
 
 def test_costs_that_one_run_does_not_know_are_left_open():

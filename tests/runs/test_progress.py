@@ -47,6 +47,22 @@ def test_only_the_end_of_a_long_file_is_read(tmp_path, monkeypatch):
     assert progress.last(tmp_path)["step"] == 99
 
 
+def test_the_time_of_all_starts_counts_times_their_devices_and_that_between_them_not(tmp_path, now):
+    def told(after, **line):
+        now[0] += after
+        progress.write(tmp_path, **line)
+
+    told(0, stage="start", devices=2)
+    told(5, stage="fit", step=1)
+    told(7, stage="fit", step=2)  # and is killed
+    told(600, stage="killed", message="by somebody")
+    told(900, stage="start", devices=4)
+    told(1, stage="fit", step=2)
+    told(2, stage="test")
+    now[0] += 10
+    assert progress.device_seconds(tmp_path) == 2 * 12 + 4 * 13
+
+
 def test_what_an_earlier_start_said_does_not_count(tmp_path, now):
     progress.write(tmp_path, stage="done")
     now[0] += 10

@@ -15,7 +15,7 @@ from benchmark import lookup
 from benchmark.errors import UserError
 from benchmark.leaderboard import board, pictures
 from benchmark.recipes import compose, proportion
-from benchmark.results import record
+from benchmark.results import answers, record
 from benchmark.runs import process, progress
 from benchmark.sweeps import sweep
 from benchmark.sweeps.jobs import Job
@@ -271,6 +271,7 @@ def test_stale_records_are_told_and_made_again_when_asked(grid, children, capsys
     finish(Job(jobs[0].base_name, (), old))
     (jobs[0].folder).mkdir(parents=True)
     (jobs[0].folder / "last.ckpt").touch()
+    answers.path(record.path(jobs[0].name)).touch()
 
     assert sweep.sweep("mine") == 0  # nothing is missing
     assert "1 record is of an older recipe" in capsys.readouterr().out
@@ -280,6 +281,7 @@ def test_stale_records_are_told_and_made_again_when_asked(grid, children, capsys
     assert "1 of 4 runs to do" in capsys.readouterr().out
     assert record.read(record.path(jobs[0].name)).recipe["optim"]["lr"] != 9
     assert not (jobs[0].folder / "last.ckpt").exists()
+    assert (jobs[0].folder / "old.seed0.answers.npz").exists()
     assert json.loads((jobs[0].folder / "old.seed0.json").read_text())["recipe"]["optim"]["lr"] == 9
 
 

@@ -104,6 +104,7 @@ def test_its_table_has_the_rows_of_the_leaderboard_as_numbers(
     assert rows[0]["macs"] == 6 * 10**9  # 3 of a view, 2 views
     assert rows[0]["trained_parameters"] == 1002.5
     assert set(rows[0]) >= {column.name for column in COLUMNS}
+    assert rows[0]["device_hours"] is None and rows[0]["hardware"] == "a laptop"
     assert set(rows[0]) >= {field.name for field in fields(Cost)}  # a record's own keys
     runs = found["board/runs"]
     assert len(runs["data"]) == len(records)

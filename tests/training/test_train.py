@@ -15,6 +15,8 @@ import torch
 from lightning import Trainer
 from small_sweep import saved
 
+from benchmark.results import answers, splits
+from benchmark.results.record import read
 from benchmark.runs import progress
 from benchmark.training.train import load_run
 
@@ -66,6 +68,26 @@ def test_a_record_says_what_is_needed_to_believe_it(whole: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_record_says_what_a_run_cost(whole: Path) -> None:
+    cost = record(whole)[0]["cost"]
+    assert 0 < cost["train_seconds"] + cost["test_seconds"] < cost["device_seconds"]  # of 1 device
+    assert cost["inference_clips_per_second"] > 0 and cost["saved_for_backward_bytes"] > 0
+    assert cost["peak_memory_bytes"] > 0 and cost["peak_device_memory_bytes"] is None
+
+
+@pytest.mark.slow
+def test_a_record_follows_from_the_answers_beside_it(whole: Path) -> None:
+    (file,) = (whole / "results").rglob("seed1.json")
+    found = read(file)
+    tested = splits.read(file, found.data.splits["test"].sha256)
+    assert len(set(tested.clusters.tolist())) <= 8 < len(tested) == 16  # every video has a twin
+    for key, value in answers.metrics_of(answers.read(file), tested).items():
+        assert value == pytest.approx(getattr(found.metrics, key), rel=1e-12), key
+    assert found.metrics.merged_top1 is not None
+    assert str(splits.path(file, "")).startswith(str(whole / "results" / "scratch"))
+
+
+@pytest.mark.slow
 def test_wandb_keeps_one_offline_run(whole: Path) -> None:
     assert len(list((whole / "runs").rglob("offline-run-*"))) == 1
     assert len(list((whole / "runs").rglob("run-*.wandb"))) == 1
@@ -104,6 +126,13 @@ def test_a_checkpoint_of_another_recipe_is_refused(whole: Path, tmp_path: Path) 
     line = progress.last(other)
     assert line is not None
     assert line["stage"] == "failed"
+
+
+@pytest.mark.slow
+def test_scores_are_optional_and_answers_are_not(tmp_path: Path) -> None:
+    finish(start(tmp_path, "save.scores=false", "train.epochs=1", "wandb.enabled=false"))
+    (file,) = (tmp_path / "results").rglob("seed1.json")
+    assert {each.name for each in file.parent.iterdir()} == {file.name, answers.path(file).name}
 
 
 @pytest.mark.slow
