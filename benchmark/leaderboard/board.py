@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmark.leaderboard import pages
 from benchmark.results import record
 from benchmark.results.record import Record
-from datamodules.files import atomic_write, demand_writable
+from datamodules.files import atomic_write, demand_folder, demand_writable
 
 PAGE = "README.md"
 INTERACTIVE = "index.html"
@@ -18,7 +18,11 @@ PACKAGES = ("altair", "itables", "vl_convert")  # of the extra `page`
 
 
 def write() -> None:
-    """Write the boards of RESULTS and their index: whatever of them differs."""
+    """Write the boards of RESULTS and their index: whatever of them differs.
+
+    Raises:
+        UserError: RESULTS is no folder, or nobody can write there.
+    """
     _update(trusting=False)
 
 
@@ -60,6 +64,7 @@ def interactive_hint() -> str:
 
 
 def _update(*, trusting: bool) -> None:
+    demand_folder(record.RESULTS)
     files, found = record.files(), pages.by_protocol(record.records())
     times: dict[str, int] = {}  # when a protocol's newest record was written
     for file in files:

@@ -188,7 +188,7 @@ def test_a_machine_without_a_gpu_says_so_before_a_run_starts(capsys, monkeypatch
 def test_weights_that_are_none_are_told_by_their_header(tmp_path, file, capsys):
     (tmp_path / file).write_bytes(b"these are no weights")
     chosen = f"backbone.weights={tmp_path / file}"
-    assert "no weights that can be read" in refused(capsys, "run", f"{RUN}/aim", chosen)
+    assert f"{file}: is broken" in refused(capsys, "run", f"{RUN}/aim", chosen)
 
 
 def test_weights_of_torch_fit_by_their_header_as_when_they_are_read(tmp_path):

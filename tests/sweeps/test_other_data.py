@@ -14,7 +14,7 @@ from places import set_places
 
 from benchmark.cli.parser import main
 from benchmark.leaderboard import board, pictures
-from benchmark.recipes import compose, dataset
+from benchmark.recipes import compose, dataset, proportion
 from benchmark.results import record
 from benchmark.results.record import Record
 from benchmark.runs.folder import CHECKPOINT
@@ -31,13 +31,14 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     set_places(monkeypatch, tmp_path)
     monkeypatch.setattr(pictures, "draw", lambda found: {})
     monkeypatch.setattr(board, "interactive_possible", lambda: False)
+    monkeypatch.setattr(proportion, "of_data", lambda *given: [])  # which opens videos
 
 
 @pytest.fixture
 def videos(tmp_path: Path) -> Videos:
     """Return a function that writes a folder of videos, of which nothing is ever decoded here."""
 
-    def write(name: str, *classes: str, each: int = 2) -> Path:
+    def write(name: str, *classes: str, each: int = 8) -> Path:
         for split in ("train", "test"):
             for label in classes or ("ape", "zebra"):
                 (tmp_path / name / split / label).mkdir(parents=True)
@@ -106,7 +107,7 @@ def test_videos_that_were_added_are_noticed(
     a = videos("a")
     finish(RUN, f"data.root={a}")
     (a / "train" / "ape" / "new.mp4").touch()
-    change = "5 train videos, 4 before (1 class has more or fewer: 'ape': 3, was 2)"
+    change = "17 train videos, 16 before (1 class has more or fewer: 'ape': 9, was 8)"
     assert change in said(capsys, "run", RUN, f"data.root={a}")[2]
     assert said(capsys, "stale")[1].splitlines() == [f"{RUN}/seed0", f"  data: {change}"]
 

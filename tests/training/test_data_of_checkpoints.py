@@ -63,7 +63,8 @@ def test_a_checkpoints_file_says_which_data_it_was_trained_on(
         meta = {key: value for key, value in opened.metadata().items() if key != "data"}
     safetensors.torch.save_file(safetensors.torch.load_file(file), file, meta)
     assert checkpoint.read(file).data is None  # as files were before
-    content = {"state_dict": {}, "recipe": {}, "base": "", "data": asdict(DATA)}
+    state = {"model.head.bias": torch.zeros(2)}
+    content = {"state_dict": state, "recipe": {}, "base": "", "data": asdict(DATA)}
     torch.save(content, tmp_path / "last.ckpt")
     assert checkpoint.read(tmp_path / "last.ckpt").data == DATA
 

@@ -10,6 +10,7 @@ from lightning import Trainer
 from benchmark.training.evaluation import Scores
 from benchmark.training.provenance import data_provenance, environment
 from datamodules.dataset_info import DatasetInfo, Split
+from datamodules.identity import identify
 
 
 def test_what_was_broken_and_what_stands_in_both_splits_is_named_and_counted() -> None:
@@ -19,11 +20,11 @@ def test_what_was_broken_and_what_stands_in_both_splits_is_named_and_counted() -
     data: Any = SimpleNamespace(data=info, evaluation_split="test")
     index, zeros = torch.arange(2), torch.zeros(2, dtype=torch.int64)
     scores = Scores(index, index, torch.ones(2, 2) / 2, zeros, torch.tensor([False, True]), 1)
-    found = data_provenance(data, {2, 0}, scores)
+    found = data_provenance(data, identify(info), {2, 0}, scores)
     assert found.broken == (0, 2) and found.broken_names == ("a.mp4", "c.mp4")
     assert found.broken_test == (1,) and found.broken_test_names == ("d.mp4",)
     assert found.shared == 1 and found.shared_content is None
-    assert data_provenance(data, (), scores, [0, 1]).shared_content == 2
+    assert data_provenance(data, identify(info), (), scores, [0, 1]).shared_content == 2
 
 
 def test_the_precision_is_the_one_that_was_computed_in() -> None:
