@@ -4,6 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Literal
 
+from benchmark.leaderboard.statistics.scores import (
+    performance_memory_tradeoff,
+    performance_parameter_tradeoff,
+)
 from benchmark.leaderboard.tables import Row
 from benchmark.recipes.name import RunName
 from benchmark.results.record import Record
@@ -71,6 +75,36 @@ def _accuracy(row: Row) -> str:
     return f"{100 * row.top1.mean:.1f}{spread}"
 
 
+def _interval(row: Row) -> str:
+    if row.interval is None or row.estimate is None:
+        return MISSING
+    low, high = row.interval
+    unknown = "" if row.estimate.seeds_known else ", seeds unknown"
+    return f"{100 * low:.1f}–{100 * high:.1f}{unknown}"
+
+
+def _to_full(row: Row) -> str:
+    if (found := row.to_full) is None:
+        return MISSING
+    unknown = "" if found.seeds_known else ", seeds unknown"
+    return f"{100 * found.value:+.1f} ({100 * found.low:+.1f} to {100 * found.high:+.1f}{unknown})"
+
+
+def _ppt(row: Row) -> float:
+    tunable = row.mean(lambda run: run.cost.trained_parameters - run.cost.head_parameters)
+    return performance_parameter_tradeoff(row.top1.mean, tunable)
+
+
+def _pmt(row: Row) -> float | None:
+    memory = row.mean(_training_memory)
+    full = row.full.mean(_training_memory) if row.full else None
+    return performance_memory_tradeoff(row.top1.mean, memory, full) if memory and full else None
+
+
+def _score(of: Callable[[Row], float | None]) -> Callable[[Row], str]:
+    return lambda row: MISSING if (score := of(row)) is None else f"{100 * score:.1f}"
+
+
 def _percent(share: float) -> str:
     return f"{100 * share:.1f}"
 
@@ -124,6 +158,32 @@ def _commit(run: Record) -> str:
 COLUMNS = (
     Column("method", "method", "", None, lambda row: row.method, lambda row: row.method, True),
     Column("top1", "top-1 %", "fraction", "higher", lambda row: row.top1.mean, _accuracy, True),
+    Column(
+        "interval",
+        "95 % interval",
+        "fraction",
+        None,
+        lambda row: _interval(row) if row.interval else None,
+        _interval,
+        True,
+    ),
+    Column(
+        "rank",
+        "rank",
+        "",
+        None,
+        lambda row: str(row.ranks) if row.ranks else None,
+        lambda row: str(row.ranks or MISSING),
+        True,
+    ),
+    Column(
+        "to_full",
+        "to full",
+        "fraction",
+        "higher",
+        lambda row: row.to_full.value if row.to_full else None,
+        _to_full,
+    ),
     _mean("top5", "top-5 %", "fraction", "higher", lambda run: run.metrics.top5, _percent),
     _mean(
         "mean_class",
@@ -231,6 +291,8 @@ COLUMNS = (
         lambda run: run.cost.data_wait,
         _percent,
     ),
+    Column("ppt", "PPT", "fraction", "higher", _ppt, _score(_ppt)),
+    Column("pmt", "its memory twin", "fraction", "higher", _pmt, _score(_pmt)),
     _name("protocol", "protocol", lambda run: RunName.parse(run.name).protocol),
     _name("hardware", "hardware", _hardware),
     _name("commit", "commit", _commit),
@@ -249,6 +311,7 @@ def values(row: Row) -> dict[str, Value]:
         return row.mean(lambda run: getattr(run.cost, key))
 
     found = {column.name: column.value(row) for column in COLUMNS}
-    found |= {"top1_sd": row.top1.sd, "merged": row.merged}
+    low, high = row.interval or (None, None)
+    found |= {"top1_sd": row.top1.sd, "top1_low": low, "top1_high": high, "merged": row.merged}
     others = sorted({field.name for field in fields(Cost)} - found.keys())
     return found | {key: cost(key) for key in others}

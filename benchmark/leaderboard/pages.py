@@ -4,9 +4,10 @@ import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 
 from benchmark.leaderboard.cautions import cautions, marks
-from benchmark.leaderboard.columns import COLUMNS, chosen
+from benchmark.leaderboard.columns import COLUMNS, MISSING, chosen
 from benchmark.leaderboard.markdown import code, escape, table
 from benchmark.leaderboard.papers import beside_papers
+from benchmark.leaderboard.statistics import differences, estimates, ranks, scores
 from benchmark.leaderboard.tables import (
     Row,
     Tables,
@@ -36,7 +37,10 @@ and beside our own count of parameters and GFLOPs."""
 WRITTEN = "Written by `benchmark leaderboard` from the records here, never by hand."
 LEGEND = """\
 **top-1**: accuracy in percent on the test split, read once, with the last weights; the mean over
-seeds ± their sample standard deviation. **tunable**: parameters that train, the head included.
+seeds ± their sample standard deviation. **95 % interval**: of that accuracy over new seeds and new
+videos. **rank**: between which ranks the row lies, all rows at once with 95 %: rows whose ranks
+overlap are not told apart; no interval covers tuning, the copy of the dataset, or other datasets
+([formulas](../README.md#how-sure-is-that)). **tunable**: parameters that train, the head included.
 **GFLOPs**: multiply-accumulates of a view, in billions, × views of a video, which is what papers
 call GFLOPs; *merged*: counted after the method's layers are merged into the frozen ones.
 **training**: wall time of a run. **Chance**, below a table and dotted in the picture: the accuracy
@@ -56,6 +60,11 @@ of its weights) and protocol, and may be compared; numbers of different tables m
 row when it was tested once, on the test split, with the weights of its last step; runs that score
 held-out training clips are for tuning, and left out. Runs whose recipe was changed by overrides lie
 in `results/scratch/` and never stand here.
+"""
+
+OVERALL = """\
+The mean over the data above, and Borda's count: how many methods a method beats, half for a tie,
+added up over the data. A method that was not run on all of it has neither.
 """
 
 
@@ -86,10 +95,37 @@ def board(protocol: str, records: Sequence[Record]) -> str:
         if other := data_change(found, name):
             parts.append(f"**Not the data of the first table of this name:** {escape(other)}.\n")
         parts += [_table(rows), *(f"{note}\n" for note in notes(rows))]
-        parts += [papers] if (papers := beside_papers(rows)) else []
+        intervals = {row.method: row.interval for row in rows if row.interval}
+        papers = beside_papers(rows, intervals=intervals)
+        parts += [papers] if papers else []
+    parts += [_overall(found)] if found else []
     parts += ["## Pictures\n", *others, RULES] if found else []
     if left := sum(each.metrics.split != "test" for each in records):
         parts.append(f"Left out: {_count(left, 'run')} scored on held-out training clips.\n")
+    return "\n".join(parts)
+
+
+def _overall(found: Tables) -> str:
+    """Return a table of the methods over all data of a backbone, "" where there is but one."""
+    of_backbone: dict[str, list[dict[str, float | None]]] = {}
+    for name, rows in found.items():
+        accuracies: dict[str, float | None] = {row.method: row.top1.mean for row in rows}
+        of_backbone.setdefault(name.split("/", 2)[2], []).append(accuracies)
+    parts = []
+    for backbone, datasets in of_backbone.items():
+        means, counts = scores.mean_over_datasets(datasets), scores.borda(datasets)
+        order = sorted(means, key=lambda method: (-(counts[method] or -1.0), method))
+        cells = [
+            [
+                code(method),
+                MISSING if (mean := means[method]) is None else f"{100 * mean:.1f}",
+                MISSING if (count := counts[method]) is None else f"{count:g}",
+            ]
+            for method in order
+        ]
+        if len(datasets) > 1:
+            parts.append(f"## All data · {escape(backbone)}\n")
+            parts += [OVERALL, table(["method", "mean top-1 %", "Borda"], cells)]
     return "\n".join(parts)
 
 
@@ -111,6 +147,8 @@ def index(boards: Mapping[str, Tables]) -> str:
             cells.append([*place, str(len(rows)), str(runs), code(rows[0].method), best])
     header = ("board", "data", "backbone", "methods", "runs", "best", "top-1 %")
     parts.append(table(header, cells, left=(0, 1, 2, 5)))
+    judged = (estimates, differences, ranks, scores)
+    parts += ["## How sure is that?\n", *(part.EXPLANATION for part in judged)]
     return "\n".join(parts)
 
 

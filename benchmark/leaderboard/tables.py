@@ -5,14 +5,20 @@ Records of one name may be of different data: then each data has a table of its 
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import overload
 
-from benchmark.leaderboard.statistics.estimates import Summary, summarize
+import numpy as np
+
+from benchmark.leaderboard.statistics.differences import Difference
+from benchmark.leaderboard.statistics.differences import difference as difference_of
+from benchmark.leaderboard.statistics.estimates import Estimate, Summary, estimates, summarize
+from benchmark.leaderboard.statistics.ranks import Ranks, ranks
 from benchmark.recipes.name import RunName
+from benchmark.results.answers import Evidence, evidence
 from benchmark.results.record import Record
-from datamodules.identity import difference
+from datamodules.identity import DataIdentity, difference
 
 
 @dataclass(frozen=True)
@@ -23,16 +29,29 @@ class Row:
         method: Its name.
         records: One per seed.
         top1: Mean and spread of its accuracy (fractions).
-        interval: In which its accuracy over new seeds and new videos lies, with 95 % confidence;
-            None: the records do not tell.
-        ranks: Between which it lies, from 1, for all rows of the table at once; None likewise.
+        estimate: Its accuracy over new seeds and new videos; None: its answers are not kept.
+        ranks: Which it may have among the rows of its table; None likewise, or too few seeds.
+        full: Full fine-tuning in the same table, if there is such a row.
     """
 
     method: str
     records: tuple[Record, ...]
     top1: Summary
-    interval: tuple[float, float] | None = None
-    ranks: tuple[int, int] | None = None
+    estimate: Estimate | None = None
+    ranks: Ranks | None = None
+    full: "Row | None" = None
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The 95 % interval of its accuracy (fractions), None: its answers are not kept."""
+        return self.estimate.interval() if self.estimate else None
+
+    @property
+    def to_full(self) -> Difference | None:
+        """How much more often it is right than full fine-tuning; None: nobody can tell."""
+        if not self.full or self.method == FULL or not self.estimate or not self.full.estimate:
+            return None
+        return difference_of(self.estimate, self.full.estimate)
 
     @property
     def merged(self) -> bool:
@@ -50,14 +69,21 @@ class Row:
         return fmean(numbers) if len(numbers) == len(values) else None
 
 
+FULL = "full"  # the method that the others are compared with
 Tables = dict[str, list[Row]]  # "protocol/data/backbone" -> rows, the best first
 OTHER = ", other data"  # behind a table's name: its data is not that of the first one of this name
 
 
-def tables(records: Iterable[Record]) -> Tables:
+def tables(
+    records: Iterable[Record], evidence: Callable[[Record], Evidence | None] = evidence
+) -> Tables:
     """Return the records by protocol, data and backbone, then by method, the best first.
 
     Where methods are equally right, the one that trains fewer parameters comes first.
+
+    Args:
+        records: What there is.
+        evidence: Gives what the accuracy of a record rests on.
     """
     named: dict[str, list[Record]] = defaultdict(list)
     for each in sorted(records, key=lambda each: each.name):
@@ -77,30 +103,66 @@ def tables(records: Iterable[Record]) -> Tables:
                 methods[RunName.parse(each.name).row].append(each)
             rows = (row(method, runs) for method, runs in methods.items())
             name = table if number == 1 else f"{table}{OTHER}{f' {number}' if number > 2 else ''}"
-            found[name] = sorted(rows, key=order)
+            found[name] = _judged(sorted(rows, key=order), evidence)
     return found
+
+
+def _judged(rows: Sequence[Row], evidence: Callable[[Record], Evidence | None]) -> list[Row]:
+    """Return a table's rows with what can be concluded of them; that of each hangs on the others.
+
+    Rows without evidence, or tested on other videos than the best that has some, stay as they are.
+    """
+    answers = [[evidence(run) for run in row.records] for row in rows]
+    known = [each for row in answers for each in row if each is not None]
+    same = [
+        i
+        for i, row in enumerate(answers)
+        if all(each is not None and each.split == known[0].split for each in row)
+    ]
+    found = list(rows)
+    if same and len(np.unique(known[0].clusters)) > 1:
+        right = [np.stack([each.right for each in answers[i] if each is not None]) for i in same]
+        judged = estimates(right, known[0].clusters)
+        for i, estimate, ranked in zip(same, judged, ranks(judged), strict=True):
+            found[i] = replace(rows[i], estimate=estimate, ranks=ranked)
+    full = next((row for row in found if row.method == FULL), None)
+    return [replace(row, full=full) for row in found]
 
 
 def data_change(found: Tables, table: str) -> str | None:
     """Return how the data of a table is not that of the first one of this name, None if it is."""
+    if OTHER not in table:
+        return None
     both = (found[table.partition(OTHER)[0]], found[table])
-    theirs, own = ([run.data.identity for row in rows for run in row.records] for rows in both)
+    theirs, own = (_distinct(run for row in rows for run in row.records) for rows in both)
     changed = (difference(old, new) for old in theirs for new in own)
     return next(filter(None, changed), None)
 
 
+def _distinct(records: Iterable[Record]) -> list[DataIdentity]:
+    found: list[DataIdentity] = []
+    for each in records:
+        if each.data.identity not in found:
+            found.append(each.data.identity)
+    return found
+
+
 def _of_one_data(records: Iterable[Record]) -> list[list[Record]]:
     """Return the records in groups that nobody can tell to be of different data."""
-    groups: list[list[Record]] = []
+    groups: list[tuple[list[DataIdentity], list[Record]]] = []  # the former distinct
     for each in records:
         own = each.data.identity
-        for group in groups:
-            if all(difference(other.data.identity, own) is None for other in group):
+        for identities, group in groups:
+            if own in identities:
+                group.append(each)
+                break
+            if all(difference(other, own) is None for other in identities):
+                identities.append(own)
                 group.append(each)
                 break
         else:
-            groups.append([each])
-    return groups
+            groups.append(([own], [each]))
+    return [group for _, group in groups]
 
 
 def order_blind_ceiling(rows: Iterable[Row]) -> float | None:

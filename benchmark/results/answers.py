@@ -5,6 +5,7 @@ top-1 of the merged model: 2.5 kB each for Kinetics-400. All that is said of acc
 them. `seedN.npz`, the scores of all classes, 32 MB for Kinetics-400, is optional and out of git.
 """
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.errors import UserError
+from benchmark.results import record, splits
+from benchmark.results.record import Record
 from datamodules.dataset_info import Split
 from datamodules.files import atomic_write
 
@@ -70,6 +73,40 @@ def read(file: Path) -> Answers:
     raise UserError(f"no answers {path(file)} beside the record")
 
 
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What an accuracy rests on: the videos a run was tested on.
+
+    Attributes:
+        right: (N,), whether its first answer was right.
+        clusters: (N,), the source of each video.
+        split: The checksum of the list of videos.
+    """
+
+    right: Bits
+    clusters: NDArray[np.int64]
+    split: str
+
+
+def evidence(found: Record) -> Evidence | None:
+    """Return what the accuracy of a record of RESULTS rests on, None if it is not kept.
+
+    What is kept, but broken or of other videos, is told on stderr.
+    """
+    file = record.path(found.name)
+    listed = found.data.splits[found.metrics.split].sha256
+    if not splits.path(file, listed).exists():
+        return None
+    try:
+        right, split = read(file).top1, splits.read(file, listed)
+        if len(right) != len(split):
+            raise UserError(f"{file}: {len(right)} answers to {len(split)} videos")
+    except UserError as error:
+        print(f"warning: no interval: {error}", file=sys.stderr)
+        return None
+    return Evidence(right, split.clusters, listed)
+
+
 def metrics_of(answers: Answers, split: Split) -> dict[str, float]:
     """Return the metrics of a record that its answers give: all but those in NOT_IN_BITS.
 
@@ -90,6 +127,7 @@ def metrics_of(answers: Answers, split: Split) -> dict[str, float]:
         "videos": videos,
         "top1": _share(answers.top1),
         "mean_class": float((right[present] / each[present]).mean()),
+        "chance": int(each.max()) / videos,
     }
     if answers.top5 is not None:
         found["top5"] = _share(answers.top5)

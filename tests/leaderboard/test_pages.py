@@ -41,7 +41,7 @@ def test_a_row_holds_what_its_seeds_say_together(records):
     assert found.keys() == METHODS.keys()
     for method, (_, tunable) in METHODS.items():
         values = [100 * run.metrics.top1 for run in records if f"/{method}/" in run.name]
-        _, top1, seeds, parameters, flops, time = found[method]
+        _, top1, _, _, seeds, parameters, flops, time = found[method]
         mean, spread = statistics.mean(values), statistics.stdev(values)
         assert top1 == f"{mean:.1f} ± {spread:.1f}" and seeds == "3"
         assert parameters == f"{tunable / 1e3:.1f} k"
@@ -69,19 +69,20 @@ def test_protocol_data_and_backbone_have_tables_of_their_own():
     ]
     text = page([made(table=name) for name in names])
     headings = [line for line in text.splitlines() if line.startswith("## ") and "·" in line]
-    assert len(headings) == 3 and len(rows(text)) == 3
+    assert headings.pop() == r"## All data · vit\_digits"
+    assert len(headings) == 3 and len(rows(text)) == 3 + 1  # the mean over both digits
     assert r"## ssv2 · vit\_b16\_clip" in headings
 
 
 def test_big_numbers_are_written_as_papers_do():
     cost = {"macs_per_view": 151_800_000_000, "train_seconds": 4000}
     (row,) = rows(page([made(tunable=7_202_000, cost=cost)]))
-    assert row[3:] == ["7.20 M", "151.8 × 3", "1:06 h"]
+    assert row[5:] == ["7.20 M", "151.8 × 3", "1:06 h"]
 
 
 def test_what_is_merged_says_so():
     (row,) = rows(page([made(cost={"merged": True})]))
-    assert row[4] == "0.0600 × 3 merged"
+    assert row[6] == "0.0600 × 3 merged"
 
 
 def test_a_ceiling_for_order_blind_models_is_explained(records):
@@ -128,11 +129,11 @@ def test_records_of_other_data_have_a_table_of_their_own_that_says_what_is_other
     assert headings == [name, f"{name}, other data", f"{name}, other data 3"]
     assert "**Not the data of the first table of this name:** 5 test videos, 4 before." in text
     assert "2 classes, 2 before (2 new, such as 'down'; 2 gone, such as 'left')" in text
-    seeds = [(row[0].strip("`"), row[1], row[2]) for row in rows(text)]
+    seeds = [(row[0].strip("`"), row[1], row[4]) for row in rows(text)]
     assert sorted(seeds[:2]) == [("aim", "50.0 ± 0.0", "2"), ("full", "50.0", "1")]
     assert seeds[2:] == [("aim", "90.0", "1"), ("full", "50.0", "1")]
     assert "other data: 5 test videos, 4 before" in plain(runs)
-    assert "other data" not in page([made(seed=0), made(seed=1)])
+    assert ", other data" not in page([made(seed=0), made(seed=1)])
 
 
 def test_marks_stand_at_the_row_they_are_about():
@@ -161,7 +162,7 @@ def test_another_precision_than_was_asked_for_is_marked(asked, used, marked):
 def test_a_mark_stands_in_a_terminal_with_its_line_under_the_table():
     lines = plain([made("aim", data={"shared": 3}), made("full")]).splitlines()
     assert sorted(line.split()[0] for line in lines[2:4]) == ["aim§", "full"]
-    assert lines[4] == "§ Tested on training videos: 3 of 4 test videos are, the same files."
+    assert lines[5] == "§ Tested on training videos: 3 of 4 test videos are, the same files."
 
 
 def test_code_that_nobody_knows_is_dirty():
@@ -185,7 +186,7 @@ def test_names_and_devices_from_outside_stay_text():
     device = "<img src=x> | *bold* [link](http://x)\n# heading"
     text = page([made(method, environment={"device": device})])
     (row,) = rows(text)
-    assert len(row) == 6 and row[0].startswith("`a\\|b'") and row[0].endswith("`")
+    assert len(row) == 8 and row[0].startswith("`a\\|b'") and row[0].endswith("`")
     assert "<img src=x" not in text and "\n# heading" not in text and r"\[link\](" in text
     assert r"\*bold\*" in text
 
@@ -208,8 +209,10 @@ def test_every_column_is_once_and_says_of_a_row_what_records_say(records):
         assert found["macs"] == found["macs_per_view"] * found["views"]
     directions = {column.name: column.direction for column in COLUMNS if column.unit}
     assert directions.pop("seeds") is None
+    assert directions.pop("interval") is None
     higher = {name for name, direction in directions.items() if direction == "higher"}
-    assert higher == {"top1", "top5", "mean_class", *(n for n in directions if "per_second" in n)}
+    accuracies = {"top1", "to_full", "top5", "mean_class", "ppt", "pmt"}
+    assert higher == accuracies | {name for name in directions if "per_second" in name}
     assert set(directions.values()) == {"higher", "lower"}
 
 
@@ -252,14 +255,16 @@ def test_what_older_records_lack_is_shown_as_missing():
     assert missing == {
         *("top5", "training_macs", "training_memory", "training_clips_per_second"),
         *("inference_clips_per_second", "device_hours", "data_wait"),
+        *("interval", "rank", "to_full", "pmt"),
     }
 
 
-def test_the_default_view_is_accuracy_parameters_and_cost_and_the_rest_one_flag_away(board):
-    default = ["method", "top1", "seeds", "trained_parameters", "macs_per_view", "train_seconds"]
+def test_the_default_view_is_accuracy_parameters_and_cost_and_the_rest_one_flag_away(records):
+    default = ["method", "top1", "interval", "rank", "seeds"]
+    default += ["trained_parameters", "macs_per_view", "train_seconds"]
     assert [column.name for column in chosen()] == default
     assert chosen(every=True) == COLUMNS
-    heads = [plain(board, every=every).splitlines()[1] for every in (False, True)]
+    heads = [plain(records, every=every).splitlines()[1] for every in (False, True)]
     for head, columns in zip(heads, (chosen(), COLUMNS), strict=True):
         assert head.split() == " ".join(column.title for column in columns).split()
 

@@ -122,7 +122,7 @@ def test_a_name_of_its_own_gives_data_a_record_of_its_own(
     assert said(capsys, "run", ran[0], f"data.root={b}")[1].startswith("nothing to do")
     assert said(capsys, "stale")[1] == "no record is stale\n"
     page = (record.RESULTS / "quick" / "README.md").read_text()
-    assert r"## folder@mine · vit\_digits" in page and "other data" not in page
+    assert r"## folder@mine · vit\_digits" in page and ", other data" not in page
 
 
 def test_again_makes_the_record_of_other_data_again(

@@ -41,10 +41,8 @@ def _panel(panel: Axes, name: str, table: Sequence[Row], colors: dict[str, str])
         mean = 100 * row.top1.mean
         panel.plot(mean, place, "o", color=color, markeredgecolor=PAPER, markersize=6)
         if row.ranks is not None:
-            first, last = row.ranks
-            said = f"{first}" if first == last else f"{first}–{last}"
             panel.annotate(
-                said,
+                str(row.ranks),
                 (1, place),
                 xycoords=("axes fraction", "data"),
                 xytext=(6, 0),

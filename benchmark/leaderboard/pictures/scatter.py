@@ -10,6 +10,7 @@ from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 from benchmark.leaderboard.pictures import theme
 from benchmark.leaderboard.pictures.labels import MARKER, Point, label
 from benchmark.leaderboard.pictures.theme import FAINT, LABEL, PAPER
+from benchmark.leaderboard.statistics.fronts import pareto_front
 from benchmark.leaderboard.tables import Row, Tables, chance, order_blind_ceiling
 
 PANEL = 5.6, 4.2  # inches
@@ -61,6 +62,7 @@ def _panel(panel: Axes, name: str, table: Sequence[Row], points: Sequence[Point]
             markeredgecolor=PAPER,
             capsize=2,
         )
+    _front(panel, points)
     low, high = min(each.low for each in points), max(each.high for each in points)
     ceiling = order_blind_ceiling(table)
     if ceiling is not None:
@@ -81,6 +83,14 @@ def _panel(panel: Axes, name: str, table: Sequence[Row], points: Sequence[Point]
     panel.set_title(theme.title(name), fontsize=10, parse_math=False)
     panel.set_xlabel("tunable parameters, head included (log)")
     panel.set_ylabel("top-1 accuracy (%)")
+
+
+def _front(panel: Axes, points: Sequence[Point]) -> None:
+    """Draw the Pareto front: what nothing beats on both axes, as a step to the right and up."""
+    xs, ys = [each.x for each in points], [each.y for each in points]
+    on_it = pareto_front(xs, ys, ("lower", "higher"))
+    best = sorted((x, y) for x, y, on in zip(xs, ys, on_it, strict=True) if on)
+    panel.step(*zip(*best, strict=True), where="post", color=FAINT, linewidth=0.8, zorder=1)
 
 
 def _level(panel: Axes, percent: float, text: str, line: str) -> None:
