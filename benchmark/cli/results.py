@@ -97,8 +97,19 @@ def wandb_sync(args: Namespace) -> int:
     return upload()
 
 
+def bench_board(args: Namespace) -> None:
+    """Measure how long the board takes to read and to write, of 1,000 and of 10,000 records.
+
+    benchmark bench-board
+    """
+    from benchmark.cost.board_speed import measure
+
+    measure()
+
+
 VERBS = {
     "leaderboard": Verb(leaderboard, leaderboard_arguments),
+    "bench-board": Verb(bench_board),
     "stale": Verb(stale, stale_arguments),
     "dashboard": Verb(dashboard, a_sweep),
     "wandb-sync": Verb(wandb_sync),

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from benchmark.leaderboard import pages
+from benchmark.leaderboard.tables import Tables
 from benchmark.results import record
 from benchmark.results.record import Record
 from datamodules.files import atomic_write, demand_folder, demand_writable
@@ -35,13 +36,19 @@ def refresh() -> None:
     _update(trusting=True)
 
 
-def render(protocol: str, records: Sequence[Record]) -> dict[str, str]:
+def render(protocol: str, records: Sequence[Record], found: Tables | None = None) -> dict[str, str]:
     """Return the files of a protocol's folder by name; the same records give the same bytes.
 
     The interactive page is among them where the extra `page` is installed.
+
+    Args:
+        protocol: Its name.
+        records: All of its records.
+        found: Their tables. None: made of them.
     """
-    files = {PAGE: pages.board(protocol, records)}
-    if found := pages.tested(records):
+    found = pages.tested(records) if found is None else found
+    files = {PAGE: pages.board(protocol, records, found)}
+    if found:
         # they import matplotlib, and altair: too slow for those who only read numbers
         from benchmark.leaderboard import pictures
 
@@ -70,18 +77,18 @@ def _update(*, trusting: bool) -> None:
     for file in files:
         protocol = file.relative_to(record.RESULTS).parts[0]
         times[protocol] = max(times.get(protocol, 0), file.stat().st_mtime_ns)
+    tables = {protocol: pages.tested(records) for protocol, records in found.items()}
     for protocol, records in found.items():
         folder = record.RESULTS / protocol
-        page = pages.board(protocol, records)
+        page = pages.board(protocol, records, tables[protocol])
         if not (trusting and _holds(folder / PAGE, page) and _drawn(folder, times[protocol])):
-            _write(folder, render(protocol, records))
+            _write(folder, render(protocol, records, tables[protocol]))
     for folder in _boards() - {record.RESULTS / protocol for protocol in found}:
         _write(folder, {})
     index = record.RESULTS / PAGE
     if found or index.exists():
         kept = found.keys() - _out_of_git(found)
-        tables = {each: pages.tested(records) for each, records in found.items() if each in kept}
-        text = pages.index({each: there for each, there in tables.items() if there})
+        text = pages.index({each: tables[each] for each in found if each in kept and tables[each]})
         if not _holds(index, text):
             _write_file(index, text)
 

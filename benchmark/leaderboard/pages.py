@@ -81,9 +81,15 @@ def tested(records: Iterable[Record]) -> Tables:
     return tables(each for each in records if each.metrics.split == "test")
 
 
-def board(protocol: str, records: Sequence[Record]) -> str:
-    """Return the page of a protocol from all of its records."""
-    found = tested(records)
+def board(protocol: str, records: Sequence[Record], found: Tables | None = None) -> str:
+    """Return the page of a protocol.
+
+    Args:
+        protocol: Its name.
+        records: All of its records.
+        found: Their tables, of `tested`. None: made of them.
+    """
+    found = tested(records) if found is None else found
     parts = [f"{TITLE}{escape(protocol)}\n", f"{WRITTEN} [All boards](../README.md)\n"]
     first, *others = (picture(name, text) for name, text in PICTURES.items())
     parts += [first, LEGEND] if found else []

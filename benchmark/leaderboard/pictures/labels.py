@@ -4,20 +4,26 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.transforms import Bbox
+from numpy.typing import NDArray
 
 from benchmark.leaderboard.pictures.theme import FAINT, LABEL
 
 MARKER = 7.0  # points
 # Where a label may stand: angles around its point, at distances in points; the nearest and the
 # most to the right come first.
-PLACES = tuple(
-    (distance * math.cos(math.radians(angle)), distance * math.sin(math.radians(angle)))
-    for distance in (8, 16, 26, 38, 52)
-    for angle in (0, 90, 270, 180, 45, 315, 135, 225)
+PLACES = np.array(
+    [
+        (distance * math.cos(math.radians(angle)), distance * math.sin(math.radians(angle)))
+        for distance in (8, 16, 26, 38, 52)
+        for angle in (0, 90, 270, 180, 45, 315, 135, 225)
+    ]
 )
+ROUNDS = 4  # each label in turn; what the first ones took, they may leave again
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -39,44 +45,28 @@ class Point:
     color: str
 
 
-@dataclass
-class _Label:
-    """A label's point, in pixels; its size; and where it stands."""
-
-    x: float
-    y: float
-    width: float
-    height: float
-    place: tuple[float, float] = PLACES[0]
-
-    def box(self, scale: float) -> Bbox:
-        """Return what the label covers when it stands at `place`, at `scale` pixels a point."""
-        dx, dy = self.place
-        left = self.x + dx * scale - self.width * (1 - math.copysign(bool(abs(dx) > 1), dx)) / 2
-        bottom = self.y + dy * scale - self.height / 2
-        return Bbox.from_bounds(left, bottom, self.width, self.height)
-
-
 def label(panel: Axes, points: Sequence[Point]) -> None:
     """Write every point's name beside it, where it covers least; the layout must be settled."""
     figure = panel.get_figure()
     assert isinstance(figure, Figure)
     scale = figure.dpi / 72  # pixels per point
-    labels = []
-    obstacles = [each.get_window_extent() for each in panel.texts]
+    sizes, at = [], []
+    obstacles = [np.array(each.get_window_extent().extents) for each in panel.texts]
     for each in points:
         text = panel.text(each.x, each.y, each.name, fontsize=LABEL, parse_math=False)
         size = text.get_window_extent()
         text.remove()
         x, y = panel.transData.transform((each.x, each.y))
-        labels.append(_Label(x, y, size.width, size.height))
+        sizes.append((size.width, size.height))
+        at.append((x, y))
         reach = MARKER / 2 * scale + 1
         high = panel.transData.transform((each.x, each.high))[1] + reach
         low = panel.transData.transform((each.x, each.low))[1] - reach
-        obstacles.append(Bbox.from_extents(x - reach, low, x + reach, high))
-    _place(labels, obstacles, panel.get_window_extent(), scale)
-    for each, placed in zip(points, labels, strict=True):
-        dx, dy = placed.place
+        obstacles.append(np.array([x - reach, low, x + reach, high]))
+    boxes = _boxes(np.array(at), np.array(sizes), scale)
+    chosen = _place(boxes, np.stack(obstacles), np.array(panel.get_window_extent().extents))
+    for each, place in zip(points, chosen, strict=True):
+        dx, dy = PLACES[place].tolist()
         far = math.hypot(dx, dy) > 12
         line = {"arrowstyle": "-", "color": FAINT, "linewidth": 0.5, "shrinkB": MARKER / 2}
         panel.annotate(
@@ -93,22 +83,46 @@ def label(panel: Axes, points: Sequence[Point]) -> None:
         )
 
 
-def _place(labels: Sequence[_Label], obstacles: Sequence[Bbox], inside: Bbox, scale: float) -> None:
-    """Let each label in turn stand where it covers least; what the first took, they may leave."""
+def _boxes(at: Floats, sizes: Floats, scale: float) -> Floats:
+    """Return (labels, places, 4): what each label covers at each place, in pixels.
 
-    def covered(label: _Label) -> float:
-        box = label.box(scale)
-        others = [other.box(scale) for other in labels if other is not label]
-        shared = [Bbox.intersection(box, other) for other in [*others, *obstacles]]
-        area = sum(each.width * each.height for each in shared if each is not None)
-        within = Bbox.intersection(box, inside)
-        outside = box.width * box.height - (within.width * within.height if within else 0.0)
-        return float(area + 2 * outside + 0.02 * box.width * PLACES.index(label.place) / 8)
+    Args:
+        at: (labels, 2), the labels' points.
+        sizes: (labels, 2), width and height.
+        scale: Pixels per point.
+    """
+    shifts = np.where(np.abs(PLACES[:, 0]) > 1, np.sign(PLACES[:, 0]), 0)  # of text, from centred
+    widths, heights = sizes[:, None, 0], sizes[:, None, 1]
+    left = at[:, None, 0] + PLACES[:, 0] * scale - widths * (1 - shifts) / 2
+    bottom = at[:, None, 1] + PLACES[:, 1] * scale - heights / 2
+    return np.stack([left, bottom, left + widths, bottom + heights], axis=2)
 
-    def cost(label: _Label, place: tuple[float, float]) -> float:
-        label.place = place
-        return covered(label)
 
-    for _ in range(4):
-        for label in labels:
-            label.place = min(PLACES, key=lambda place, label=label: cost(label, place))  # type: ignore[misc]
+def _place(boxes: Floats, obstacles: Floats, inside: Floats) -> list[int]:
+    """Return the place of each label where it covers least of the others and of the obstacles.
+
+    Args:
+        boxes: Of `_boxes`.
+        obstacles: (obstacles, 4).
+        inside: (4,), where labels belong.
+    """
+    sizes = boxes[..., 2:] - boxes[..., :2]
+    areas, widths = sizes.prod(axis=2), sizes[..., 0]
+    outside = areas - _shared(boxes, inside)
+    fixed = _shared(boxes[:, :, None], obstacles).sum(axis=2) + 2 * outside
+    fixed += 0.02 * widths * np.arange(len(PLACES)) / 8
+    chosen = [0] * len(boxes)
+    for _ in range(ROUNDS):
+        for own in range(len(boxes)):
+            others = [boxes[i, place] for i, place in enumerate(chosen) if i != own]
+            covered = _shared(boxes[own][:, None], np.reshape(others, (-1, 4))).sum(axis=1)
+            chosen[own] = int(np.argmin(fixed[own] + covered))
+    return chosen
+
+
+def _shared(one: Floats, other: Floats) -> Floats:
+    """Return the area that boxes (..., 4) share with others, broadcast."""
+    low = np.maximum(one[..., :2], other[..., :2])
+    high = np.minimum(one[..., 2:], other[..., 2:])
+    area: Floats = np.maximum(high - low, 0).prod(axis=-1)
+    return area
