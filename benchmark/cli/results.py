@@ -69,6 +69,37 @@ def stale(args: Namespace) -> None:
         print("no record is stale")
 
 
+def verify_arguments(parser: ArgumentParser) -> None:
+    """Add what `verify` takes."""
+    parser.add_argument(
+        "records", nargs="+", metavar="RECORD", help="a record, a folder of them, or a run's name"
+    )
+
+
+def verify(args: Namespace) -> int:
+    """Verify records: their metrics follow from their answers, their checksums from their data.
+
+    benchmark verify results/digits
+    benchmark verify quick/digits_motion/vit_digits/aim/seed0
+    """
+    from benchmark.results import record
+    from benchmark.results.verification import verify
+    from datamodules.files import display_path
+
+    files = {file: None for said in args.records for file in record.files_of(said)}
+    found = verify(files)
+    for each in found:
+        place = display_path(each.file)
+        for problem in each.problems:
+            print(f"{place}: {problem}", file=sys.stderr)
+        if not each.problems:
+            left = f"; not in them: {', '.join(each.unchecked)}" if each.unchecked else ""
+            print(f"{place}: fine: {', '.join(each.checked)} follow from the answers{left}")
+    wrong = sum(bool(each.problems) for each in found)
+    print(f"{len(found) - wrong} of {len(found)} records are fine")
+    return int(wrong > 0)
+
+
 def dashboard(args: Namespace) -> None:
     """Show the board of a sweep in wandb: its table, accuracy against cost, the curves.
 
@@ -100,6 +131,7 @@ def wandb_sync(args: Namespace) -> int:
 VERBS = {
     "leaderboard": Verb(leaderboard, leaderboard_arguments),
     "stale": Verb(stale, stale_arguments),
+    "verify": Verb(verify, verify_arguments),
     "dashboard": Verb(dashboard, a_sweep),
     "wandb-sync": Verb(wandb_sync),
 }
