@@ -69,6 +69,37 @@ def stale(args: Namespace) -> None:
         print("no record is stale")
 
 
+def compare_arguments(parser: ArgumentParser) -> None:
+    """Add what `compare` takes."""
+    what = "a run, a row (all of its seeds), or a record's file"
+    parser.add_argument("runs", nargs=2, metavar="RUN", help=what)
+    parser.add_argument("--picture", type=Path, metavar="FILE.svg", help="draw it, too")
+
+
+def compare(args: Namespace) -> None:
+    """Compare two runs, or two rows, on the same videos: accuracy, classes, confusion, costs.
+
+    benchmark compare digits/digits_motion/vit_digits/aim digits/digits_motion/vit_digits/full
+    benchmark compare A/seed0.json B/seed0.json --picture difference.svg
+    """
+    from benchmark.errors import UserError
+    from benchmark.leaderboard import comparison
+    from benchmark.results import record
+    from datamodules.files import atomic_write, demand_writable
+
+    if args.picture and args.picture.suffix != ".svg":
+        raise UserError(f"--picture {args.picture}: what is drawn is SVG; name a .svg file")
+    first, second = (record.files_of(said) for said in args.runs)
+    found = comparison.compare(first, second)
+    if args.picture:
+        demand_writable(args.picture)
+        from benchmark.leaderboard.pictures import comparison as picture  # imports matplotlib
+
+        with atomic_write(args.picture) as stream:
+            stream.write(picture.draw(found).encode(errors="replace"))
+    print(comparison.text(found))
+
+
 def verify_arguments(parser: ArgumentParser) -> None:
     """Add what `verify` takes."""
     parser.add_argument(
@@ -131,6 +162,7 @@ def wandb_sync(args: Namespace) -> int:
 VERBS = {
     "leaderboard": Verb(leaderboard, leaderboard_arguments),
     "stale": Verb(stale, stale_arguments),
+    "compare": Verb(compare, compare_arguments),
     "verify": Verb(verify, verify_arguments),
     "dashboard": Verb(dashboard, a_sweep),
     "wandb-sync": Verb(wandb_sync),

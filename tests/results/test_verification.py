@@ -1,4 +1,4 @@
-"""A record is fine where it says what follows from its answers and videos; else each key is told."""
+"""A record is fine where its answers and videos bear it out; what they do not is told by key."""
 
 import hashlib
 import json
