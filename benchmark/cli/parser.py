@@ -14,7 +14,8 @@ ABOUT = "Compare parameter-efficient ways from image models to video models."
 PLACES = """\
 environment:
   RUNS                where runs work and checkpoints lie, default runs/ of the checkout
-  RESULTS             where records and the board lie, default results/ of the checkout"""
+  RESULTS             where records and the board lie, default results/ of the checkout
+  MEASURED_BY         who runs this, for the records; default git's user.name"""
 
 
 class _Parser(argparse.ArgumentParser):

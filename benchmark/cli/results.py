@@ -69,6 +69,68 @@ def stale(args: Namespace) -> None:
         print("no record is stale")
 
 
+def compare_arguments(parser: ArgumentParser) -> None:
+    """Add what `compare` takes."""
+    what = "a run, a row (all of its seeds), or a record's file"
+    parser.add_argument("runs", nargs=2, metavar="RUN", help=what)
+    parser.add_argument("--picture", type=Path, metavar="FILE.svg", help="draw it, too")
+
+
+def compare(args: Namespace) -> None:
+    """Compare two runs, or two rows, on the same videos: accuracy, classes, confusion, costs.
+
+    benchmark compare digits/digits_motion/vit_digits/aim digits/digits_motion/vit_digits/full
+    benchmark compare A/seed0.json B/seed0.json --picture difference.svg
+    """
+    from benchmark.errors import UserError
+    from benchmark.leaderboard import comparison
+    from benchmark.results import record
+    from datamodules.files import atomic_write, demand_writable
+
+    if args.picture and args.picture.suffix != ".svg":
+        raise UserError(f"--picture {args.picture}: what is drawn is SVG; name a .svg file")
+    first, second = (record.files_of(said) for said in args.runs)
+    found = comparison.compare(first, second)
+    if args.picture:
+        demand_writable(args.picture)
+        from benchmark.leaderboard.pictures import comparison as picture  # imports matplotlib
+
+        with atomic_write(args.picture) as stream:
+            stream.write(picture.draw(found).encode(errors="replace"))
+    print(comparison.text(found))
+
+
+def verify_arguments(parser: ArgumentParser) -> None:
+    """Add what `verify` takes."""
+    parser.add_argument(
+        "records", nargs="+", metavar="RECORD", help="a record, a folder of them, or a run's name"
+    )
+
+
+def verify(args: Namespace) -> int:
+    """Verify records: their metrics follow from their answers, their checksums from their data.
+
+    benchmark verify results/digits
+    benchmark verify quick/digits_motion/vit_digits/aim/seed0
+    """
+    from benchmark.results import record
+    from benchmark.results.verification import verify
+    from datamodules.files import display_path
+
+    files = {file: None for said in args.records for file in record.files_of(said)}
+    found = verify(files)
+    for each in found:
+        place = display_path(each.file)
+        for problem in each.problems:
+            print(f"{place}: {problem}", file=sys.stderr)
+        if not each.problems:
+            left = f"; not in them: {', '.join(each.unchecked)}" if each.unchecked else ""
+            print(f"{place}: fine: {', '.join(each.checked)} follow from the answers{left}")
+    wrong = sum(bool(each.problems) for each in found)
+    print(f"{len(found) - wrong} of {len(found)} records are fine")
+    return int(wrong > 0)
+
+
 def dashboard(args: Namespace) -> None:
     """Show the board of a sweep in wandb: its table, accuracy against cost, the curves.
 
@@ -111,6 +173,8 @@ VERBS = {
     "leaderboard": Verb(leaderboard, leaderboard_arguments),
     "bench-board": Verb(bench_board),
     "stale": Verb(stale, stale_arguments),
+    "compare": Verb(compare, compare_arguments),
+    "verify": Verb(verify, verify_arguments),
     "dashboard": Verb(dashboard, a_sweep),
     "wandb-sync": Verb(wandb_sync),
 }

@@ -296,6 +296,7 @@ COLUMNS = (
     _name("protocol", "protocol", lambda run: RunName.parse(run.name).protocol),
     _name("hardware", "hardware", _hardware),
     _name("commit", "commit", _commit),
+    _name("measured_by", "measured by", lambda run: run.environment.measured_by or MISSING),
 )
 
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -102,6 +103,29 @@ def files(under: Path | None = None) -> list[Path]:
     """Return where the records of a folder lie; without one, those of RESULTS except scratch."""
     found = sorted((under or RESULTS).absolute().glob("**/seed*.json"))
     return [each for each in found if under or not each.is_relative_to(RESULTS / SCRATCH)]
+
+
+def files_of(said: str) -> list[Path]:
+    """Return the records that a path, or the name of a run or of a row, stands for.
+
+    Args:
+        said: A record's file; a folder of them; a run's name; or one without its seed, which
+            stands for all seeds.
+
+    Raises:
+        UserError: there are none, or it is no name.
+    """
+    if os.path.isfile(said):  # which names too long to exist are no error of
+        return [Path(said).absolute()]
+    if os.path.isdir(said):
+        found = files(Path(said))
+    elif RunName.parse(said).seed is None:
+        found = files(RESULTS / said)
+    else:
+        found = [path(said)] if os.path.isfile(path(said)) else []
+    if not found:
+        raise UserError(f"no records of {said!r}")
+    return found
 
 
 def records(under: Path | None = None) -> list[Record]:

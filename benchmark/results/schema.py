@@ -125,6 +125,7 @@ class Environment:
     precision: str | None = None  # what was computed in; None: an older record
     threads: int  # of torch, in each process
     world_size: int  # processes that trained together
+    measured_by: str | None = None  # who ran it; None: nobody said, or an older record
 
 
 @dataclass(frozen=True, kw_only=True)

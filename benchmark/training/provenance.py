@@ -1,6 +1,7 @@
 """Where a record comes from: its data, the code, the versions, the weights, the machine."""
 
 import hashlib
+import os
 import platform
 import subprocess
 from collections.abc import Collection
@@ -77,6 +78,7 @@ def environment(
         precision=str(trainer.precision),  # of what Lightning made of the recipe's
         threads=torch.get_num_threads(),
         world_size=trainer.world_size,
+        measured_by=measured_by(),
     )
 
 
@@ -84,6 +86,20 @@ def _processor() -> str:
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
+
+
+def measured_by() -> str | None:
+    """Return who runs this: what MEASURED_BY says, else git's user.name; None: nobody is named.
+
+    An empty MEASURED_BY names nobody.
+    """
+    if (said := os.environ.get("MEASURED_BY")) is None:
+        command = ["git", "-C", str(ROOT), "config", "user.name"]
+        try:
+            said = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+        except OSError:
+            return None
+    return " ".join(said.split()) or None
 
 
 CODE = ("benchmark", "datamodules", "recipes", "pyproject.toml", "constraints.txt")
