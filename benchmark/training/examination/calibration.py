@@ -4,6 +4,7 @@ import torch
 from torch.nn import functional as F
 from torchmetrics.functional.classification import multiclass_calibration_error
 
+from benchmark.errors import UserError
 from benchmark.training.evaluation import Scores
 
 BINS = 15
@@ -19,11 +20,11 @@ def calibration(scores: Scores) -> dict[str, float]:
         "confidence": Mean of the highest probability; above top-1 it is overconfident.
 
     Raises:
-        ValueError: All videos are broken.
+        UserError: All videos are broken.
     """
     p, label = scores.scores[~scores.broken].double(), scores.label[~scores.broken]
     if not len(label):
-        raise ValueError("no video could be decoded")
+        raise UserError("no video could be decoded")
     classes = p.shape[1]
     error = multiclass_calibration_error(p.float(), label, classes, n_bins=BINS, norm="l1")
     # float32 rounds the least probabilities to 0, whose logarithm is no number

@@ -12,7 +12,7 @@ import torch
 from einops import rearrange
 from numpy.random import Generator
 from torch import Tensor
-from torchvision.transforms.v2 import functional
+from torchvision.transforms.v2 import functional  # type: ignore[import-untyped]
 
 from datamodules.randomness import Stream, generator
 
@@ -47,7 +47,7 @@ def gaussian_blur(frames: Tensor, deviation: float, rng: Generator) -> Tensor:
     height, width = frames.shape[-2:]
     sigma = deviation * min(height, width) / 224
     reach = min(math.ceil(4 * sigma), min(height, width) - 1)  # there is no more to reflect
-    return _pixels(functional.gaussian_blur(_unit(frames), [2 * reach + 1], [sigma]))
+    return _pixels(functional.gaussian_blur(_unit(frames), [2 * reach + 1] * 2, [sigma] * 2))
 
 
 def brightness(frames: Tensor, more: float, rng: Generator) -> Tensor:

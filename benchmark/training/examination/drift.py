@@ -7,6 +7,7 @@ from lightning import LightningModule
 from torch import Tensor
 from torch.nn import functional as F
 
+from benchmark.errors import UserError
 from benchmark.models.video_vit import VideoViT
 
 
@@ -31,16 +32,16 @@ class StillFeatures(LightningModule):
         seen = (batch["index"] >= 0) & (batch["broken"] < 0)
         stills = batch["video"][seen].flatten(0, 1)
         if len(stills):
-            found = (model.features(stills).float() for model in (self.adapted, self.frozen))
-            self.cosines.append(F.cosine_similarity(*found, dim=1).cpu())
+            now, before = self.adapted.features(stills), self.frozen.features(stills)
+            self.cosines.append(F.cosine_similarity(now.float(), before.float(), dim=1).cpu())
 
     def drift(self) -> dict[str, float]:
         """Return the mean cosine (1: as before), and that which a tenth of the stills are below.
 
         Raises:
-            ValueError: No video could be decoded.
+            UserError: No video could be decoded.
         """
         if not self.cosines:
-            raise ValueError("no video could be decoded")
+            raise UserError("no video could be decoded")
         cosines = torch.cat(self.cosines).double()
         return {"cosine": float(cosines.mean()), "cosine_p10": float(cosines.quantile(0.1))}

@@ -198,7 +198,7 @@ def examine(
         subject = Subject(recipe, data, rows, whole.sha256(), task, clips, seed, told)
         try:
             plain = _timed(lambda: {"top1": top1(subject.plain())}, len(rows))
-            tests = {name: _timed(partial(WAYS[name].look, subject), len(rows)) for name in names}
+            tests = {name: _looked(WAYS[name].look, subject) for name in names}
         except FloatingPointError as error:
             raise UserError(
                 f"{error}: the checkpoint is broken, or needs a wider precision"
@@ -272,11 +272,16 @@ def to_watch(recipe: Recipe, names: Collection[str], clips: int, videos: int) ->
     return videos * recipe.test.crops * (sum(plain) + own * sum(WAYS[n].passes for n in names))
 
 
-def _timed(look: Callable[[], dict[str, Any]], videos: int) -> dict[str, Any]:
-    """Return what a test finds, of how many videos and in how many seconds; or why it cannot."""
-    start = time.perf_counter()
+def _looked(look: Callable[[Subject], dict[str, Any]], subject: Subject) -> dict[str, Any]:
+    """Return what a test finds, or why it is left out."""
     try:
-        found = look()
-    except (UserError, ValueError) as error:
+        return _timed(partial(look, subject), len(subject.rows))
+    except UserError as error:
         return {"left_out": str(error)}
+
+
+def _timed(look: Callable[[], dict[str, Any]], videos: int) -> dict[str, Any]:
+    """Return what is found, of how many videos and in how many seconds."""
+    start = time.perf_counter()
+    found = look()
     return {"videos": videos, "seconds": round(time.perf_counter() - start, 2), **found}
