@@ -5,12 +5,16 @@ flickers would be another test. Strengths are those of the authors' `make_imagen
 3 and 5; their blur is in pixels of 224, and here of as many parts of the picture.
 """
 
+import io
 import math
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from einops import rearrange
 from numpy.random import Generator
+from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2 import functional  # type: ignore[import-untyped]
 
@@ -67,8 +71,9 @@ def contrast(frames: Tensor, kept: float, rng: Generator) -> Tensor:
 
 def jpeg(frames: Tensor, quality: float, rng: Generator) -> Tensor:
     """Store every frame as a JPEG of a low quality."""
-    stored: Tensor = functional.jpeg(frames, int(quality))
-    return stored
+    flat = rearrange(frames, "v t c h w -> (v t) h w c").contiguous().numpy()
+    stored = np.stack([_jpeg(picture, int(quality)) for picture in flat])
+    return rearrange(torch.from_numpy(stored), "(v t) h w c -> v t c h w", v=len(frames))
 
 
 Corruption = Callable[[Tensor, float, Generator], Tensor]  # of uint8 (V, T, C, H, W)
@@ -79,6 +84,13 @@ CORRUPTIONS: dict[str, tuple[Corruption, tuple[float, float]]] = {  # with SEVER
     "contrast": (contrast, (0.2, 0.05)),
     "jpeg": (jpeg, (15, 7)),
 }
+
+
+def _jpeg(picture: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
+    """Return a picture (H, W, C) as it is read back; torchvision is giving up its own JPEG."""
+    stored = io.BytesIO()
+    Image.fromarray(picture).save(stored, "JPEG", quality=quality)
+    return np.asarray(Image.open(stored))
 
 
 def _unit(frames: Tensor) -> Tensor:

@@ -230,7 +230,7 @@ def demand_known(only: Collection[str]) -> list[str]:
     """
     for name in only:
         if name not in WAYS:
-            raise UserError(f"no test {name!r}{nearest(name, WAYS)}; there are {', '.join(WAYS)}")
+            raise UserError(f"no test {name!r}{nearest(name, WAYS)}")
     return [name for name in WAYS if not only or name in only]
 
 
