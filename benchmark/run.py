@@ -12,23 +12,28 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
+import torch.distributed as dist
 
 from benchmark import terminal
 from benchmark.errors import UserError
+from benchmark.models import checkpoint
 from benchmark.recipes import proportion
 from benchmark.recipes.buildable import demand_devices, demand_runnable
 from benchmark.recipes.compose import load
+from benchmark.recipes.schema import Recipe
 from benchmark.results import record
 from benchmark.results.staleness import nothing_to_do
 from benchmark.runs import process, progress
-from benchmark.runs.folder import FolderHeld, lock
+from benchmark.runs.folder import CHECKPOINT, FolderHeld, lock
 from benchmark.runs.process import EXIT_HELD, EXIT_PREEMPTED
 from benchmark.training.checkpointing import Preempted
+from benchmark.training.examination.examine import examine
+from benchmark.training.examination.report import report
 from benchmark.training.quiet import quiet
 from benchmark.training.train import train
 from datamodules import files
 from datamodules.decoding.video import DecodeError, ReadError
-from datamodules.files import demand_writable
+from datamodules.files import demand_writable, display_path
 
 
 class _Notes(logging.Handler):
@@ -118,6 +123,8 @@ def _run(argv: Sequence[str]) -> int:
                 logging.getLogger("datamodules").addHandler(_Notes(folder))
             demand_writable(record.path(recipe.name))  # not after days of training
             train(recipe)
+            if recipe.examine:
+                _examine(recipe, folder)
         except (Exception, KeyboardInterrupt) as error:
             code, line = _ended(error, folder, first)
         else:
@@ -125,6 +132,19 @@ def _run(argv: Sequence[str]) -> int:
     if line:  # when the error is gone: what goes with it, torch's loaders say, may complain
         print(line, file=sys.stderr)
     return code
+
+
+def _examine(recipe: Recipe, folder: Path) -> None:
+    """Examine a run that has its record; what keeps it from that is told, and fails no run."""
+    again = f"see benchmark examine {display_path(folder / CHECKPOINT)}"
+    if dist.is_initialized() and dist.get_world_size() > 1:
+        if dist.get_rank() == 0:
+            print(f"warning: not examined, which takes one device: {again}", file=sys.stderr)
+        return
+    try:
+        print(report(examine(checkpoint.read(folder / CHECKPOINT), recipe)))
+    except (UserError, OSError) as error:
+        print(f"warning: not examined: {error}; {again}", file=sys.stderr)
 
 
 def _ended(error: BaseException, folder: Path, first: bool) -> tuple[int, str]:

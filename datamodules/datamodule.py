@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from datamodules.dataset_info import DatasetInfo
 from datamodules.errors import UserError
-from datamodules.loading.clips import AllViews, Item, Sampling, TrainingClips
+from datamodules.loading.clips import AllViews, Alter, Item, Sampling, TrainingClips
 from datamodules.loading.opener import opener
 from datamodules.loading.samplers import EvaluationSampler, TrainingSampler, accumulation
 from datamodules.preparation.audit import known_broken
@@ -244,6 +244,7 @@ def all_views(
     broken: Literal["stop", "wrong"] = "stop",
     decoder: str = "pyav",
     cache: bool = False,
+    alter: Alter | None = None,
 ) -> AllViews:
     """Return all views of the videos that a dataset is evaluated on.
 
@@ -258,6 +259,7 @@ def all_views(
         broken: "stop" at a video that cannot be decoded, or count it as "wrong".
         decoder: "pyav" or "torchcodec".
         cache: Keep decoded videos on disk, for all runs.
+        alter: Changes the views of every video before they are scored; None: nothing does.
 
     Raises:
         UserError: An argument is wrong, or an audit found videos broken at which to stop.
@@ -279,6 +281,7 @@ def all_views(
         short_side=short_side,
         interpolation=interpolation,
         tolerant=broken == "wrong",
+        alter=alter,
     )
 
 

@@ -28,6 +28,7 @@ class Stream(IntEnum):
     HOLDOUT = 101  # which videos are held out: how many there are
     SHOTS = 102  # which videos of a class are the few: class
     WEIGHTS = 103  # of a backbone that has none (`backbone.weights=random`)
+    EXAMINATION = 104  # how a test video is altered to examine a model: index
 
 
 LENGTHS = {
@@ -37,6 +38,7 @@ LENGTHS = {
     Stream.HOLDOUT: 1,
     Stream.SHOTS: 1,
     Stream.WEIGHTS: 0,
+    Stream.EXAMINATION: 1,
 }
 
 

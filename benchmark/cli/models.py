@@ -1,4 +1,4 @@
-"""Verbs about models: what they cost, the authors' checkpoints, test, merge, pretrain."""
+"""Verbs about models: what they cost, the authors' checkpoints, test, examine, merge, pretrain."""
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
@@ -127,6 +127,46 @@ def _tested(metrics: "Metrics", data: str, views: int) -> str:
     return "\n".join(lines)
 
 
+def examine_arguments(parser: ArgumentParser) -> None:
+    """Add what `examine` takes."""
+    from benchmark.results.examination import TESTS
+
+    a_checkpoint(parser)
+    parser.add_argument("--only", metavar="TEST,...", help=f"of {', '.join(TESTS)}; default all")
+    parser.add_argument("--videos", type=int, metavar="N", help="about so many, at random")
+    parser.add_argument("--clips", type=int, default=4, metavar="N", help="of views; default 4")
+
+
+def examine(args: Namespace) -> None:
+    """Examine a checkpoint: its use of time, views, corruptions, calibration, what it forgot.
+
+    benchmark examine runs/quick/digits_motion/vit_digits/aim/seed0/last.ckpt --only time,drift
+    """
+    from benchmark.models import checkpoint
+    from benchmark.recipes import compose
+    from benchmark.results import examination, record
+    from benchmark.training.examination.examine import examine  # imports torch
+    from benchmark.training.examination.report import report
+    from benchmark.training.quiet import quiet
+    from datamodules.files import display_path
+
+    if args.clips < 1:
+        raise UserError(f"--clips {args.clips}: not a number above 0")
+    quiet()
+    saved = checkpoint.read(args.checkpoint)
+    recipe = compose.restored(saved.recipe, args.overrides)
+    found = examine(
+        saved,
+        recipe,
+        only=args.only.split(",") if args.only else (),
+        videos=args.videos,
+        clips=args.clips,
+        overrides=args.overrides,
+    )
+    written = examination.path(record.path(recipe.name))
+    print(f"{report(found)}\n\nsee {display_path(written)}")
+
+
 def merge_arguments(parser: ArgumentParser) -> None:
     """Add what `merge` takes."""
     a_checkpoint(parser)
@@ -178,6 +218,7 @@ VERBS = {
     "profile": Verb(profile, profile_arguments, overrides=True),
     "convert": Verb(convert, convert_arguments, overrides=True),
     "test": Verb(test, test_arguments, overrides=True),
+    "examine": Verb(examine, examine_arguments, overrides=True),
     "merge": Verb(merge, merge_arguments, overrides=True),
     "pretrain": Verb(pretrain, pretrain_arguments),
 }

@@ -46,12 +46,17 @@ class VideoViT(nn.Module):
 
     def forward(self, video: Tensor) -> Tensor:
         """Map normalised clips (B, C, T, H, W) to logits (B, K)."""
+        logits: Tensor = self.head(self.dropout(self.features(video)))  # (B, K)
+        return logits
+
+    def features(self, video: Tensor) -> Tensor:
+        """Map normalised clips (B, C, T, H, W) to what the head sees of them, (B, D)."""
         x = rearrange(video, "b c t h w -> (b t) c h w", t=self.frames)
         x = self.vit.forward_features(x)  # (B T, N, D)
         x = self.vit.forward_head(x, pre_logits=True)  # (B T, D)
         x = reduce(x, "(b t) d -> b d", "mean", t=self.frames)
-        logits: Tensor = self.head(self.dropout(self.norm(x)))  # (B, K)
-        return logits
+        features: Tensor = self.norm(x)
+        return features
 
     def train(self, mode: bool = True) -> VideoViT:
         """Set the mode of what trains; what is frozen as a whole stays in eval mode.

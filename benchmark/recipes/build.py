@@ -21,7 +21,7 @@ from benchmark.official import from_official
 from benchmark.recipes import compose, proportion
 from benchmark.recipes.schema import Backbone, Recipe
 from datamodules.dataset_info import DatasetInfo, hold_out
-from datamodules.loading.clips import sampling
+from datamodules.loading.clips import Alter, sampling
 from datamodules.randomness import Stream, generator
 
 if TYPE_CHECKING:
@@ -38,8 +38,15 @@ def dataset(recipe: Recipe) -> DatasetInfo:
     return hold_out(listed, recipe.train.holdout, recipe.seed)
 
 
-def datamodule(recipe: Recipe, data: DatasetInfo | None = None) -> VideoDataModule:
+def datamodule(
+    recipe: Recipe, data: DatasetInfo | None = None, alter: Alter | None = None
+) -> VideoDataModule:
     """Return the clips of `recipe`, of its own dataset or of `data`, which is that.
+
+    Args:
+        recipe: What is sampled, and how.
+        data: Its dataset, where that is known already.
+        alter: Changes the views that are tested; None: nothing does.
 
     Raises:
         UserError: the data is not there, or not what the recipe asks for, or out of all proportion.
@@ -68,6 +75,7 @@ def datamodule(recipe: Recipe, data: DatasetInfo | None = None) -> VideoDataModu
         crops=test.crops,
         short_side=test.short_side,
         broken=test.broken,
+        alter=alter,
         **shared,
     )
     return VideoDataModule(

@@ -161,6 +161,7 @@ class Recipe:
     cache: bool = _set(where=True)  # keep decoded videos on disk, for all runs; for small datasets
     workers: int = _set(least=0, most=1024, where=True)  # processes that load data, per device
     max_batch_per_device: int | None = _set(least=1, where=True)  # more clips are accumulated
+    examine: bool = _set(where=True)  # once trained, while its checkpoint is there
     huge: bool = _set(where=True)  # whether what is out of all proportion is done all the same
     seed: int = _set(least=0, most=2**32 - 1)
     complete: bool = False  # of a protocol: only runs that have a file of their own

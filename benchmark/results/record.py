@@ -102,6 +102,7 @@ def read_in_place(file: Path) -> Record:
 def files(under: Path | None = None) -> list[Path]:
     """Return where the records of a folder lie; without one, those of RESULTS except scratch."""
     found = sorted((under or RESULTS).absolute().glob("**/seed*.json"))
+    found = [each for each in found if "." not in each.stem]  # seed0.examined.json is none
     return [each for each in found if under or not each.is_relative_to(RESULTS / SCRATCH)]
 
 

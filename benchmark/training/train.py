@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -167,6 +167,37 @@ def test(saved: checkpoint.Checkpoint, recipe: Recipe, *, other_videos: bool = F
             not finite.
     """
     datamodule = build.datamodule(recipe)
+    task = restore(saved, recipe, datamodule, other_videos=other_videos)
+    with ProgressBar("testing", _to_test(task, datamodule)) as told:
+        trainer = testing_trainer(recipe, told.advance)
+        try:
+            scores = evaluate(trainer, task, datamodule)
+            return _metrics(datamodule, scores, evaluate_merged(trainer, task, datamodule))
+        except FloatingPointError as error:
+            raise UserError(
+                f"{error}: the checkpoint is broken, or needs a wider precision"
+            ) from None
+
+
+def restore(
+    saved: checkpoint.Checkpoint,
+    recipe: Recipe,
+    datamodule: VideoDataModule,
+    *,
+    other_videos: bool = False,
+) -> Classification:
+    """Return a checkpoint's model as what `recipe` tests on the videos of `datamodule`.
+
+    Args:
+        saved: The checkpoint.
+        recipe: What it is tested as.
+        datamodule: What it is tested on.
+        other_videos: Whether the videos may be others than those listed when it was trained. The
+            classes may not.
+
+    Raises:
+        UserError: the checkpoint is another model's, or was trained on other data.
+    """
     today = identify(datamodule.data)
     if saved.data and (changed := difference(saved.data, today)):
         if saved.data.classes != today.classes:
@@ -176,22 +207,17 @@ def test(saved: checkpoint.Checkpoint, recipe: Recipe, *, other_videos: bool = F
                 f"the checkpoint was trained on other data: {changed}; to test it on these videos, "
                 "say as which run: test FILE NAME"
             )
-    model = build.model_of(saved, recipe, datamodule.num_classes)
-    task = classification(recipe, model)
-    with ProgressBar("testing", _to_test(task, datamodule)) as told:
-        trainer = _trainer(
-            recipe,
-            accelerator=recipe.trainer.accelerator,
-            devices=1,
-            callbacks=[VideosTested(told.advance)],
-        )
-        try:
-            scores = evaluate(trainer, task, datamodule)
-            return _metrics(datamodule, scores, evaluate_merged(trainer, task, datamodule))
-        except FloatingPointError as error:
-            raise UserError(
-                f"{error}: the checkpoint is broken, or needs a wider precision"
-            ) from None
+    return classification(recipe, build.model_of(saved, recipe, datamodule.num_classes))
+
+
+def testing_trainer(recipe: Recipe, tell: Callable[[int], None]) -> Trainer:
+    """Return a Trainer that tests on one device, and tells after every batch how many videos more.
+
+    Raises:
+        UserError: Lightning has no such device or precision here.
+    """
+    accelerator = recipe.trainer.accelerator
+    return _trainer(recipe, accelerator=accelerator, devices=1, callbacks=[VideosTested(tell)])
 
 
 def load_run(name: str, overrides: Sequence[str] = ()) -> tuple[Classification, VideoDataModule]:

@@ -28,6 +28,7 @@ ATTEMPTS = 10  # so many broken videos in a row are no accident
 
 Item = dict[str, Any]
 Sampling = Callable[..., Frames]  # of `clip_sampling`, but for times, clips and rng
+Alter = Callable[[Tensor, int], Tensor]  # views of a video, uint8 (V, C, T, H, W), and its index
 
 
 def sampling(
@@ -135,6 +136,7 @@ class AllViews(Dataset[Item]):
         short_side: Pixels that the shorter side is resized to; None: `size`.
         interpolation: Of the resize: "bilinear" or "bicubic".
         tolerant: A video that cannot be decoded is black and said to be broken; or DecodeError.
+        alter: Changes the views of every video, such as the order of frames; None: nothing does.
 
     Raises:
         UserError: An argument is wrong.
@@ -152,6 +154,7 @@ class AllViews(Dataset[Item]):
         short_side: int | None,
         interpolation: str,
         tolerant: bool,
+        alter: Alter | None = None,
     ) -> None:
         if crops not in (1, 3):
             raise UserError(f"test.crops must be 1 or 3, not {crops}")
@@ -160,7 +163,7 @@ class AllViews(Dataset[Item]):
         self.split, self.open, self.choose = split, open_video, choose
         self.clips, self.crops, self.size = clips, crops, size
         self.short_side = size if short_side is None else short_side
-        self.interpolation, self.tolerant = interpolation, tolerant
+        self.interpolation, self.tolerant, self.alter = interpolation, tolerant, alter
         tried = choose(np.zeros(1), clips=clips, rng=None)  # an option it lacks: told now
         self.frames = tried.shape[1]
 
@@ -180,6 +183,8 @@ class AllViews(Dataset[Item]):
                 raise
             shape = (self.views, 3, self.frames, self.size, self.size)
             views, broken = torch.zeros(shape, dtype=torch.uint8), True
+        if self.alter is not None:
+            views = self.alter(views, index)
         label = self.split.label(index)
         return {"video": views, "label": label, "index": index, "broken": index if broken else -1}
 

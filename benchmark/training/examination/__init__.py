@@ -1,0 +1,1 @@
+"""What else a checkpoint tells than its accuracy: a file per way to look at it."""
