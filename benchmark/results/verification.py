@@ -98,6 +98,7 @@ def _verdict(file: Path) -> Verdict:
     unsure = {*NOT_IN_BITS}
     if not answers.path(file).exists():  # an older record, whose scores are not of the merged model
         unsure |= {"merged_top1", "merged_top1_change"}
+    del computed["chance"]  # it is of the videos, and older records lack it
     found += [*_metrics(own, computed, unsure), *_videos(run, tested)]
     if scores and not np.array_equal(scores.labels, tested.labels):
         found.append(f"{predictions.path(file).name}: its labels are not those of the split")
