@@ -7,6 +7,7 @@ from benchmark.leaderboard.pictures.theme import COLORS, FAINT, PAPER
 WIDTH = 7.2  # inches
 LINE = 0.24  # inches, of a class
 EDGES = 1.5  # inches, for title, legend and axis
+SIZES = 90, 34  # square points: where both are equally right the first is a ring
 
 
 def draw(found: Comparison) -> str:
@@ -23,7 +24,7 @@ def draw(found: Comparison) -> str:
                 range(len(gains)),
                 color=COLORS[side],
                 edgecolor=PAPER,
-                s=44,
+                s=SIZES[side],
                 label=name.replace("$", r"\$"),
                 zorder=2,
             )
