@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""Two rows head to head: paired by video, classes and confusions counted, or refused."""
-=======
 """Two rows head to head: paired by video, classes and confusions counted; else refused."""
->>>>>>> compare
 
 from pathlib import Path
 
@@ -114,13 +110,7 @@ def test_equal_answers_differ_in_nothing() -> None:
 
 def test_what_cannot_be_compared_is_refused() -> None:
     one, other, elsewhere = made("x", 2), made("y", 7), made("z", 2, tested=OTHER)
-<<<<<<< HEAD
-    with pytest.raises(
-        UserError, match=r"x/seed0 and .*z/seed0 were not tested on the same videos"
-    ):
-=======
     with pytest.raises(UserError, match=r"x/seed0 and .*z/seed0 were not tested on the same"):
->>>>>>> compare
         compare([one], [elsewhere])
     with pytest.raises(UserError, match="compared with itself"):
         compare([one], [one])
