@@ -167,6 +167,6 @@ def test_on_the_command_line_from_training_to_merging(tmp_path: Path) -> None:
     last, merged = place / "last.ckpt", tmp_path / "merged.safetensors"
     refused = finish(start(tmp_path, "test", str(last), RUN, c, *SMALL), code=2)
     assert "trained for other classes" in refused.splitlines()[-1]
-    assert "merged_top1" in finish(start(tmp_path, "test", str(last)))
+    assert "top-1, merged" in finish(start(tmp_path, "test", str(last)))
     finish(start(tmp_path, "merge", str(last), "-o", str(merged)))
     assert checkpoint.read(merged).data == checkpoint.read(last).data
