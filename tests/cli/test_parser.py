@@ -53,6 +53,7 @@ COMMANDS = [
 ]
 
 
+@pytest.mark.slow
 def test_starts_without_anything_heavy():
     for job in plan("quick"):
         finish(job.recipe)

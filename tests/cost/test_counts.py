@@ -120,6 +120,7 @@ BY_HAND = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [B16, L14])
 @pytest.mark.parametrize("method", BY_HAND)
 def test_formulas(method: str, name: str) -> None:

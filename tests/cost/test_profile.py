@@ -21,6 +21,7 @@ RUNS = sorted(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", RUNS)
 def test_a_paper_run_costs_what_its_paper_says(run, capsys, tmp_path, monkeypatch):
     monkeypatch.setattr("datamodules.files.RUNS", tmp_path)  # there is no data

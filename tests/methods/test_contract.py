@@ -283,6 +283,7 @@ def _train_as_one(rank: int, store: Path) -> None:
     dist.destroy_process_group()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe_name", compose.names("backbones"))
 def test_every_backbone_recipe_takes_every_method(recipe_name: str) -> None:
     """At full size, on the meta device: positions, registers, pooling and all."""

@@ -59,6 +59,7 @@ def test_there_are_recipes():
     assert len(RUNS) >= 2 * 2 * 3 * 12  # a glob that finds nothing would pass every test below
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", compose.names("methods"))
 def test_every_run_resolves_under_its_own_name(method):
     for run in RUNS:

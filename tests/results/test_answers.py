@@ -19,7 +19,7 @@ from benchmark.training.evaluation import Scores
 from datamodules import files
 from datamodules.dataset_info import Split
 
-COMMITTED = sorted((files.ROOT / "results").rglob("seed*.json"))
+COMMITTED = record.files(files.ROOT / "results" / "digits")
 
 
 @pytest.fixture

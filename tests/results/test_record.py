@@ -15,7 +15,7 @@ from benchmark.results.schema import Epoch
 from benchmark.training.provenance import code_state
 from datamodules import files
 
-COMMITTED = sorted((files.ROOT / "results").rglob("seed*.json"))
+COMMITTED = record.files(files.ROOT / "results" / "digits")
 
 
 @pytest.fixture(autouse=True)

@@ -51,6 +51,7 @@ def test_every_video_of_every_dataset_has_a_cluster(name: str, tmp_path: Path) -
         assert alone == (name not in SHARED)
 
 
+@pytest.mark.slow
 def test_clips_of_digits_share_their_image_with_their_twin_and_by_chance(tmp_path: Path) -> None:
     data = digits_motion(root=tmp_path, train=8, holdout=8, test=800)
     clusters = data.splits["test"].clusters
@@ -122,6 +123,7 @@ def test_a_film_of_hmdb51_is_one_cluster_whatever_is_done_in_it(tmp_path: Path) 
     assert test.labels[films].tolist() == [0, 1]
 
 
+@pytest.mark.slow
 def test_the_parts_of_a_long_video_of_epic_kitchens_are_one_cluster(tmp_path: Path) -> None:
     test = read("epic_kitchens100", tmp_path).splits["test"]
     names_ = list(test.names())
