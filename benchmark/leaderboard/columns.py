@@ -1,9 +1,9 @@
 """The board's columns, once: what each says of a row, what it is called, how it is written."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from typing import Literal
 
+from benchmark.leaderboard.statistics.fronts import Direction
 from benchmark.leaderboard.statistics.scores import (
     performance_memory_tradeoff,
     performance_parameter_tradeoff,
@@ -15,7 +15,6 @@ from benchmark.results.schema import Cost
 from datamodules.progress_bar import format_duration
 
 Value = float | str | None  # None: not known of every run of the row
-Direction = Literal["higher", "lower"] | None
 MISSING = "–"
 
 
@@ -36,7 +35,7 @@ class Column:
     name: str
     title: str
     unit: str
-    direction: Direction
+    direction: Direction | None
     value: Callable[[Row], Value]
     text: Callable[[Row], str]
     default: bool = False
@@ -46,7 +45,7 @@ def _mean(
     name: str,
     title: str,
     unit: str,
-    direction: Direction,
+    direction: Direction | None,
     of: Callable[[Record], float | None],
     write: Callable[[float], str],
     *,
@@ -303,6 +302,21 @@ COLUMNS = (
 def chosen(*, every: bool = False) -> tuple[Column, ...]:
     """Return the columns that a board shows: those of its default view, or every one."""
     return tuple(column for column in COLUMNS if every or column.default)
+
+
+def aligned(cells: Sequence[Sequence[str]], first: int = 0) -> list[str]:
+    """Return rows of cells as lines for a terminal, the first column to the left, others right.
+
+    Args:
+        cells: A row each, as many cells in all.
+        first: How wide the first column is at least, in characters.
+    """
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    left = max(first, widths[0])
+    return [
+        "  ".join([name.ljust(left), *map(str.rjust, rest, widths[1:])]).rstrip()
+        for name, *rest in cells
+    ]
 
 
 def values(row: Row) -> dict[str, Value]:

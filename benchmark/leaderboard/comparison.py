@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.errors import UserError
-from benchmark.leaderboard.columns import COLUMNS
+from benchmark.leaderboard.columns import COLUMNS, aligned
 from benchmark.leaderboard.statistics.differences import Difference, difference, sign_flip_test
 from benchmark.leaderboard.statistics.estimates import estimates, summarize
 from benchmark.leaderboard.tables import Row
@@ -100,10 +100,28 @@ def compare(first: Sequence[Path], second: Sequence[Path]) -> Comparison:
         one.clusters,
         difference(one, other),
         sign_flip_test(right[0][0], right[1][0], tested.clusters) if single else None,
-        _gains(right, tested, classes),
+        gains_of(right, tested.labels, classes),
         _confusion(confusions[0], confusions[1], tested, classes),
         next((each for each in confusions if isinstance(each, str)), ""),
     )
+
+
+def gains_of(
+    right: Sequence[NDArray[np.bool_]], labels: NDArray[np.int64], classes: Sequence[str]
+) -> tuple[ClassGain, ...]:
+    """Return, of every class that has videos, what one side gains over the other, the most first.
+
+    Args:
+        right: Two of (seeds, videos), whether the first answers are right.
+        labels: (videos,) class numbers.
+        classes: Their names.
+    """
+    found = []
+    for label, count in enumerate(np.bincount(labels, minlength=len(classes)).tolist()):
+        if count:
+            one, other = (float(side[:, labels == label].mean()) for side in right)
+            found.append(ClassGain(classes[label], count, (one, other)))
+    return tuple(sorted(found, key=lambda each: -each.gain))
 
 
 def text(found: Comparison) -> str:
@@ -120,7 +138,7 @@ def text(found: Comparison) -> str:
     if found.p is not None:
         lines.append(f"exact sign-flip test over {found.clusters:,} sources: p = {found.p:.3g}")
     cells = [[column.title, *(column.text(row) for row in found.rows)] for column in COLUMNS]
-    lines += ["", *_aligned([["", "A", "B"], *cells], width)]
+    lines += ["", *aligned([["", "A", "B"], *cells], width)]
     shown = largest(found.gains)
     rest = f", the {SHOWN} of {len(found.gains)} that differ most" if shown != found.gains else ""
     header = [f"top-1 % by class{rest}", "videos", "A", "B", "A - B"]
@@ -128,7 +146,7 @@ def text(found: Comparison) -> str:
     for each in shown:
         percents = (f"{100 * accuracy:.1f}" for accuracy in each.accuracies)
         body.append([each.name, str(each.videos), *percents, f"{100 * each.gain:+.1f}"])
-    lines += ["", *_aligned([header, *body])]
+    lines += ["", *aligned([header, *body])]
     if found.without_scores:
         lines += ["", f"confusions: left out, {found.without_scores}"]
     elif found.confusion is None:
@@ -188,17 +206,6 @@ def _row(records: Sequence[Record]) -> Row:
     return Row(RunName.parse(records[0].name).row, tuple(records), top1)
 
 
-def _gains(
-    right: Sequence[NDArray[np.bool_]], tested: Split, classes: Sequence[str]
-) -> tuple[ClassGain, ...]:
-    found = []
-    for label, count in enumerate(np.bincount(tested.labels, minlength=len(classes)).tolist()):
-        if count:
-            one, other = (float(side[:, tested.labels == label].mean()) for side in right)
-            found.append(ClassGain(classes[label], count, (one, other)))
-    return tuple(sorted(found, key=lambda each: -each.gain))
-
-
 def _confusion_counts(files: Sequence[Path], records: Sequence[Record]) -> Floats | str:
     """Return (K, K), videos by class and answer, the mean over seeds; or what is not there."""
     total = np.zeros((len(records[0].data.classes),) * 2)
@@ -226,13 +233,3 @@ def _confusion(
     videos = int(np.count_nonzero(tested.labels == label))
     counts = float(one[label, answer]), float(other[label, answer])
     return Confusion(classes[label], classes[answer], videos, counts)
-
-
-def _aligned(cells: Sequence[Sequence[str]], first: int = 0) -> list[str]:
-    """Return cells as lines, the first column, at least so wide, to the left."""
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    left = max(first, widths[0])
-    return [
-        "  ".join([name.ljust(left), *map(str.rjust, rest, widths[1:])]).rstrip()
-        for name, *rest in cells
-    ]

@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 
 from benchmark.leaderboard.cautions import cautions, marks
-from benchmark.leaderboard.columns import COLUMNS, MISSING, chosen
+from benchmark.leaderboard.columns import COLUMNS, MISSING, aligned, chosen
 from benchmark.leaderboard.markdown import code, escape, table
 from benchmark.leaderboard.papers import beside_papers
 from benchmark.leaderboard.statistics import differences, estimates, ranks, scores
@@ -184,16 +184,11 @@ def plain(records: Iterable[Record], *, every: bool = False) -> str:
         for run, row in zip(names, rows, strict=True):
             method = f"{run.without(shared).row}{marks(row)}"
             lines.append([method, *(column.text(row) for column in shown[1:])])
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        aligned = [
-            "  ".join([first.ljust(widths[0]), *map(str.rjust, rest, widths[1:])]).rstrip()
-            for first, *rest in lines
-        ]
         other = data_change(found, name)
         title = f"{name}: {other}" if other else name
         with_ = textwrap.wrap(f"with {' '.join(shared)}", WIDTH, break_on_hyphens=False)
         below = [f"chance: {100 * chance(rows):.1f} %", *cautions(rows)]
-        blocks.append("\n".join([title, *(with_ if shared else []), *aligned, *below]))
+        blocks.append("\n".join([title, *(with_ if shared else []), *aligned(lines), *below]))
     return "\n\n".join(blocks)
 
 

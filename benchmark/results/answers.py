@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.errors import UserError
-from benchmark.results import record, splits
+from benchmark.results import predictions, record, splits
 from benchmark.results.record import Record
 from datamodules.dataset_info import Split
 from datamodules.files import atomic_write
@@ -62,7 +62,7 @@ def read(file: Path) -> Answers:
     Raises:
         UserError: there are none, or they are broken.
     """
-    for place, unpack in ((path(file), _of_bits), (file.with_suffix(".npz"), _of_scores)):
+    for place, unpack in ((path(file), _of_bits), (predictions.path(file), _of_scores)):
         try:
             with place.open("rb") as stream, np.load(stream) as arrays:
                 return unpack(dict(arrays))

@@ -24,7 +24,7 @@ from benchmark.models.video_vit import VideoViT
 from benchmark.recipes import build, compose
 from benchmark.recipes.name import RunName
 from benchmark.recipes.schema import Recipe
-from benchmark.results import answers, record, splits
+from benchmark.results import answers, predictions, record, splits
 from benchmark.results.record import Record
 from benchmark.results.schema import Cost, Epoch, Metrics, ModelCost, Training
 from benchmark.runs import progress
@@ -109,7 +109,7 @@ def train(recipe: Recipe) -> Record:
     start = time.perf_counter()
     try:
         if trainer.is_global_zero:
-            monitor.start_test(_to_test(task, datamodule))
+            monitor.start_test(videos)
         scores = evaluate(trainer, task, datamodule)
         test_seconds = time.perf_counter() - start
         merged = evaluate_merged(trainer, task, datamodule)
@@ -145,7 +145,7 @@ def train(recipe: Recipe) -> Record:
         splits.write(file, datamodule.data.splits[datamodule.evaluation_split])
         answers.write(file, evaluation.answers(scores, merged))
         if recipe.save.scores:
-            _write_scores(file.with_suffix(".npz"), scores)
+            _write_scores(predictions.path(file), scores)
         result.write()  # last: its being there says the run is done
         progress.write(folder, stage="done", top1=result.metrics.top1)
     if wandb:

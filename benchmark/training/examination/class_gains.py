@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.errors import UserError
+from benchmark.leaderboard.comparison import gains_of
 from benchmark.recipes.name import RunName
 from benchmark.results import answers, record
 
@@ -47,10 +48,12 @@ def gains(
         labels: (N,) class numbers.
         classes: Their names.
     """
-    found = []
-    for number in np.unique(labels).tolist():
-        own = labels == number
-        top1, theirs = float(right[own].mean()), float(probe[own].mean())
-        each = {"class": classes[number], "videos": int(own.sum()), "top1": top1}
-        found.append({**each, "gain": top1 - theirs})
-    return sorted(found, key=lambda each: -each["gain"])
+    return [
+        {
+            "class": each.name,
+            "videos": each.videos,
+            "top1": each.accuracies[0],
+            "gain": each.gain,
+        }
+        for each in gains_of((right[None], probe[None]), labels, classes)
+    ]
