@@ -13,7 +13,7 @@ export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install sweep leaderboard wandb-sync bench bench-data bench-board test test-quick lint format clean
+.PHONY: help install sweep leaderboard release wandb-sync bench bench-data bench-board test test-quick lint format clean
 
 help:  ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -32,6 +32,9 @@ sweep: $(INSTALLED)  ## Run what SWEEP (quick) lacks, ON=local, ray or slurm, an
 
 leaderboard: $(INSTALLED)  ## Write the boards of the records in results/
 	@$(PY) -m benchmark leaderboard
+
+release: $(INSTALLED)  ## Freeze the tables of the committed boards as this version
+	@$(PY) -m benchmark freeze
 
 bench: bench-data bench-board  ## Run every benchmark of speed there is
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from benchmark.leaderboard.tables import Tables
@@ -49,8 +50,8 @@ def drawing(width: float, height: float) -> Iterator[tuple[Figure, Callable[[], 
         FigureCanvasAgg(figure)  # measures text
 
         def svg() -> str:
-            text = io.StringIO()
-            figure.savefig(text, format="svg", metadata={"Date": None})
+            text = io.StringIO()  # not by `savefig`, which draws all of it once more before
+            FigureCanvasSVG(figure).print_svg(text, metadata={"Date": None})
             return text.getvalue()
 
         yield figure, svg
