@@ -50,8 +50,9 @@ def drawing(width: float, height: float) -> Iterator[tuple[Figure, Callable[[], 
         FigureCanvasAgg(figure)  # measures text
 
         def svg() -> str:
-            text = io.StringIO()  # not by `savefig`, which draws all of it once more before
-            FigureCanvasSVG(figure).print_svg(text, metadata={"Date": None})
+            text, canvas = io.StringIO(), FigureCanvasSVG(figure)
+            # not by `savefig`, which draws all of it once more before
+            canvas.print_svg(text, metadata={"Date": None})  # type: ignore[no-untyped-call]
             return text.getvalue()
 
         yield figure, svg
