@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from forked import Process
 
 from benchmark.errors import UserError
 from benchmark.recipes import compose
@@ -31,15 +32,11 @@ SMALL = (
     *("workers=2", "wandb.enabled=false", "trainer.accelerator=cpu"),
 )
 KILLS = 11
-Process = subprocess.Popen[str]
 
 
 def start(folder: Path, *overrides: str, **environment: str) -> Process:
     env = {**os.environ, "RUNS": str(folder / "runs"), "RESULTS": str(folder / "results")}
-    command = [sys.executable, "-m", "benchmark.run", NAME, *SMALL, *overrides]
-    return subprocess.Popen(
-        command, env=env | environment, text=True, stderr=subprocess.PIPE, start_new_session=True
-    )
+    return Process("benchmark.run", NAME, *SMALL, *overrides, env=env | environment)
 
 
 def finish(process: Process) -> str:
