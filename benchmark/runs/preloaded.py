@@ -5,9 +5,10 @@ the environment as they are imported: a run does so itself, once it has its own 
 
 A run is forked twice. Its parent ends at once, and the orphan goes to the process that asked for
 it, as that process's own child: to be waited for, to die with it, and to outlive the server. As
-`python -m benchmark.runs.preloaded SOCKET PARENT` this is the server.
+`python -m benchmark.runs.preloaded SOCKET PARENT LIBRARY...` this is the server.
 """
 
+import atexit
 import gc
 import importlib
 import json
@@ -112,16 +113,17 @@ class _Request(NamedTuple):
 
 
 @contextmanager
-def server() -> Iterator[Server | None]:
+def server(libraries: Sequence[str] = LIBRARIES) -> Iterator[Server | None]:
     """Have a server; None where there can be none, outside Linux.
 
-    It imports while the block goes on.
+    Args:
+        libraries: What it imports, while the block goes on.
     """
     if sys.platform != "linux":
         yield None
         return
     ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    argv = [sys.executable, "-m", __name__, str(its.fileno()), str(os.getpid())]
+    argv = [sys.executable, "-m", __name__, str(its.fileno()), str(os.getpid()), *libraries]
     with its:
         process = subprocess.Popen(
             argv,
@@ -175,6 +177,7 @@ def _become(request: _Request, files: Sequence[int]) -> None:
     os.environ.clear()
     os.environ.update(request.environment)
     sys.argv[:] = request.module
+    atexit.register(gc.unfreeze)  # what is left then, libraries report as leaks
     if (torch := sys.modules.get("torch")) and (threads := os.environ.get("OMP_NUM_THREADS")):
         torch.set_num_threads(int(threads))
 
@@ -183,7 +186,7 @@ def main() -> None:
     """Import, then fork what is asked for until nobody asks; the forks leave here, too."""
     connection = socket.socket(fileno=int(sys.argv[1]))
     die_with_parent(int(sys.argv[2]))
-    for each in LIBRARIES:
+    for each in sys.argv[3:]:
         with suppress(ImportError):
             importlib.import_module(each)
     gc.collect()
