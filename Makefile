@@ -54,10 +54,10 @@ wandb-sync: $(INSTALLED)  ## Upload what wandb kept while it was offline
 	@$(PY) -m benchmark wandb-sync
 
 test: lint  ## Check style and types, and run all tests
-	@$(PY) -m pytest -q -n auto
+	@$(PY) -m pytest -q -n auto --dist worksteal
 
 test-quick: $(TESTABLE)  ## Run the tests that take under a minute together
-	@$(PY) -m pytest -q -m "not slow and not gpu" -n auto
+	@$(PY) -m pytest -q -m "not slow and not gpu" -n auto --dist worksteal
 
 lint: $(TESTABLE)  ## Check style and types
 	@$(PY) -m ruff check .

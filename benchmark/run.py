@@ -24,6 +24,7 @@ from benchmark.recipes.schema import Recipe
 from benchmark.results import record
 from benchmark.results.staleness import nothing_to_do
 from benchmark.runs import process, progress
+from benchmark.runs.ancestry import die_with_parent
 from benchmark.runs.folder import CHECKPOINT, FolderHeld, lock
 from benchmark.runs.process import EXIT_HELD, EXIT_PREEMPTED
 from benchmark.training.checkpointing import Preempted
@@ -106,7 +107,7 @@ def _run(argv: Sequence[str]) -> int:
     folder = files.RUNS / recipe.name
     if recipe.trainer.accelerator == "cpu":
         torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
-    process.die_with_parent()
+    die_with_parent()
     quiet()
     with contextlib.ExitStack() as stack:
         if first:

@@ -2,10 +2,11 @@
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import NamedTuple
 
 from benchmark.results import record
-from benchmark.runs import process
+from benchmark.runs import preloaded, process
 from benchmark.runs.folder import held, holder
 from benchmark.runs.process import Process
 from benchmark.sweeps.devices import cores, device_variables, devices_of, gpus
@@ -47,10 +48,15 @@ def run(
     free = {"cpu": [str(core) for core in range(cpus)], "gpu": list(cards)}
     needs = {job.name: devices_of(job, cpus, len(cards)) for job in jobs}
     waiting, running, failures = list(jobs), dict[str, _Running](), list[Failure]()
-    with process.interruptible(), Display(title, [job.name for job in jobs]) as display:
+    several = len(jobs) > 1 and command is run_argv
+    with (
+        process.interruptible(),
+        preloaded.server() if several else nullcontext() as server,
+        Display(title, [job.name for job in jobs]) as display,
+    ):
         try:
             while waiting or running:
-                for job in list(waiting):
+                for job in list(waiting) if server is None or server.ready() else ():
                     if reason := _elsewhere(job):
                         waiting.remove(job)
                         display.leave(job.name, reason)
@@ -62,7 +68,9 @@ def run(
                         taken = [free[kind].pop(0) for _ in range(count)]
                         threads = max(1, cpus * count // max(1, len(cards)))
                         own = device_variables(kind, ",".join(taken), threads)
-                        started = process.start(run_command(job, title, command(job)), own)
+                        started = process.start(
+                            run_command(job, title, command(job)), own, server=server
+                        )
                         running[job.name] = _Running(job, started, kind, taken)
                         display.started(job.name, job.folder)
                 for name, each in [*running.items()]:
@@ -76,7 +84,7 @@ def run(
                         else:
                             display.ended(name, reason)
                 display.draw()
-                if running:
+                if waiting or running:
                     time.sleep(process.POLL)
         finally:
             process.end([each.process for each in running.values()])
