@@ -226,7 +226,7 @@ def test_what_cannot_be_tuned_is_told(name, overrides, said):
 
 def test_a_sweep_of_runs_that_are_not_tuned_starts_nothing_unless_asked(runs, monkeypatch):
     ran, _ = runs
-    with pytest.raises(UserError, match="2 of 2 runs are not tuned.*benchmark tune mine"):
+    with pytest.raises(UserError, match=r"2 of 2 runs are not tuned.*benchmark tune mine"):
         sweep.sweep("mine")
     assert ran == []
     monkeypatch.setattr(sweep.board, "refresh", lambda: None)
