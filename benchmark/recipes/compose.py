@@ -214,8 +214,8 @@ def _files(run: RunName) -> list[Layer]:
         under = RECIPES / protocol
         there = [f.relative_to(under).with_suffix("") for f in under.glob("*/*/*.yaml")]
         raise UserError(f"protocol {run.protocol!r} has no {own!r}{nearest(own, map(str, there))}")
-    there = [file for file in general if (RECIPES / f"{file}.yaml").is_file()]
-    layers += [(f"recipes/{file}.yaml", read(file)) for file in there]
+    shared = [file for file in general if (RECIPES / f"{file}.yaml").is_file()]
+    layers += [(f"recipes/{file}.yaml", read(file)) for file in shared]
     methods_own = [(f"recipes/{file}.yaml", read(file)) for file in found]
     tuning.demand_fair(layers, methods_own)
     return layers + methods_own

@@ -69,15 +69,14 @@ def tune(
         done = _done(methods, tried, widened)
         if len(done) < len(methods) or not widen or not _widen(done, widened):
             break
-    for each in done:
-        _write(each)
-    for protocol in dict.fromkeys(each.name.partition("/")[0] for each in done):
+    for found in done:
+        _write(found)
+    for protocol in dict.fromkeys(found.name.partition("/")[0] for found in done):
         print(f"see {display_path(tuning_page.write(protocol))}")
     for failure in failures:
         print(f"failed {failure.job.name}: {failure.reason} (see {display_path(failure.log)})")
-    missing = {each.name for each in methods} - {each.name for each in done}
-    for each in sorted(missing):
-        print(f"not tuned yet, trials are missing: {each}")
+    missing = sorted({each.name for each in methods} - {found.name for found in done})
+    print("".join(f"not tuned yet, trials are missing: {each}\n" for each in missing), end="")
     return 1 if missing or left_out else 0
 
 

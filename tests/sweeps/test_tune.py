@@ -76,7 +76,7 @@ def runs(monkeypatch):
                 progress.write(job.folder, stage="failed", message=said)
                 failures.append(Failure(job, said))
                 continue
-            top1 = max(0.0, 0.9 - abs(math.log10(lr / best.get(method, 1e-3))) / 10)
+            top1 = max(0.0, 0.9 - abs(math.log10(lr / best.get(method, 1e-3))) / 100)
             made_record(
                 job.name,
                 job.recipe,
