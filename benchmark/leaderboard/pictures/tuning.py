@@ -4,6 +4,7 @@ A line of two panels per table, a line per method; diverged trials count as accu
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
@@ -34,9 +35,10 @@ def draw(tables: Mapping[str, Sequence[Evidence]]) -> str:
                 panel.set_title(theme.title(name), fontsize=10, parse_math=False)
                 panel.set_ylim(bottom=0)
                 panel.set_ylabel("top-1 of the holdout (%)")
-            rates.set_xscale("log")
+            if _is_log(table[0].space[first_key(table)]):
+                rates.set_xscale("log")
             rates.set_xlabel(f"{first_key(table)} (◆ chosen)", parse_math=False)
-            best.set_xlabel("trials, of which the best is expected to have")
+            best.set_xlabel("expected of the best of so many trials")
             best.xaxis.set_major_locator(MaxNLocator(integer=True))
             best.legend(frameon=False, fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
         return svg()
@@ -52,9 +54,14 @@ def first_key(table: Sequence[Evidence]) -> str:
     return next(iter(table[0].space))
 
 
+def _is_log(space: Any) -> bool:
+    return isinstance(space, Mapping) and space.get("scale", "log") == "log"
+
+
 def _rates(panel: Axes, evidence: Evidence, color: str) -> None:
     key = first_key([evidence])
-    tried = sorted((settings[key], 100 * (top1 or 0)) for settings, top1 in means(evidence.trials))
+    found = [(settings[key], 100 * (top1 or 0)) for settings, top1 in means(evidence.trials)]
+    tried = sorted(found) if isinstance(evidence.space[key], Mapping) else found
     panel.plot(*zip(*tried, strict=True), color=color, linewidth=1.2, marker=".", markersize=5)
     panel.plot(
         evidence.chosen[key],

@@ -2,6 +2,7 @@
 
 import re
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 
 import pytest
 
@@ -47,3 +48,15 @@ def test_a_picture_is_a_function_of_its_trials_and_names_every_method(found):
     ElementTree.fromstring(svg)
     used = set(re.findall(r"#[0-9a-f]{6}", theme.dark(svg)))
     assert used <= {*theme.DARK.values(), "#000000"}
+
+
+def test_what_is_no_range_of_rates_can_be_drawn(found):
+    (aim, *_) = found[TABLES[0]]
+    words = tuple(
+        Trial(settings={"method.kind": kind}, seed=0, top1=top1)
+        for kind, top1 in (("b", 0.5), ("a", 0.25))
+    )
+    chosen = {"method.kind": "b"}
+    kinds = replace(aim, space={"method.kind": ["b", "a"]}, trials=words, chosen=chosen)
+    svg = tuning.draw({TABLES[0]: [kinds]})
+    assert "method.kind" in svg
