@@ -21,6 +21,7 @@ from benchmark.recipes import proportion
 from benchmark.recipes.buildable import demand_devices, demand_runnable
 from benchmark.recipes.compose import load
 from benchmark.recipes.schema import Recipe
+from benchmark.recipes.tuning import demand_tuned
 from benchmark.results import record
 from benchmark.results.staleness import nothing_to_do
 from benchmark.runs import process, progress
@@ -98,6 +99,7 @@ def _run(argv: Sequence[str]) -> int:
             raise UserError("name the run: python -m benchmark.run NAME [key=value ...]")
         recipe = load(argv[0], ["huge=true" if each == "--huge" else each for each in argv[1:]])
         if first:  # the others would say the same
+            demand_tuned([recipe])
             proportion.ask(recipe, proportion.of_recipe(recipe, here=True))
             demand_devices(recipe)
             demand_runnable(recipe)

@@ -229,7 +229,7 @@ def about_keys(words: list[str]) -> Said:
         if not match or match[1].split(".")[0] not in sections or match[1].endswith(".conf"):
             continue
         section = match[1].rpartition(".")[0]
-        if match[1] not in KEYS and section not in FREE and match[1] not in SECTIONS:
+        if match[1] not in KEYS | SECTIONS | FREE and section not in FREE:
             yield f"no key {match[1]}"
 
 

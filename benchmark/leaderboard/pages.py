@@ -63,6 +63,10 @@ held-out training clips are for tuning, and left out. Runs whose recipe was chan
 in `results/scratch/` and never stand here.
 """
 
+TUNED = """\
+Every method's learning rate, and what else its protocol lets be chosen, is the best of the same
+number of trials on videos held out of training: [all trials](tuning/README.md).
+"""
 OVERALL = """\
 The mean over the data above, and Borda's count: how many methods a method beats, half for a tie,
 added up over the data. A method that was not run on all of it has neither.
@@ -95,6 +99,8 @@ def board(protocol: str, records: Sequence[Record], found: Tables | None = None)
     first, *others = (picture(name, text) for name, text in PICTURES.items())
     parts += [first, LEGEND] if found else []
     parts += sections(found)
+    if any(each.recipe.get("tuned") for each in records):
+        parts.append(TUNED)
     parts += ["## Pictures\n", *others, RULES] if found else []
     if left := sum(each.metrics.split != "test" for each in records):
         parts.append(f"Left out: {_count(left, 'run')} scored on held-out training clips.\n")

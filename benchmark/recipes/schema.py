@@ -93,6 +93,17 @@ class Optim:
     schedule: Literal["step", "epoch"] = MISSING  # how often the cosine falls; a warm-up: per step
 
 
+@dataclass
+class Tuning:
+    """What is chosen per method, on videos held out of training (`benchmark.recipes.tuning`)."""
+
+    trials: int = _set(least=0)  # of every method; 0: nothing is tuned
+    seeds: list[int] = MISSING  # a trial is run with each of them
+    epochs: float = _set(above=0, most=1)  # of a trial: share of train.epochs
+    holdout: float = _set(above=0, below=1)  # as train.holdout of a trial
+    space: dict[str, Any] = field(default_factory=dict)  # a key -> a range, or a list of values
+
+
 STRATEGIES = (  # those of Lightning's for which every rank starts as a process of its own
     *("auto", "ddp", "ddp_find_unused_parameters_false", "ddp_find_unused_parameters_true"),
     "fsdp",  # `benchmark.training.fsdp`
@@ -153,6 +164,9 @@ class Recipe:
     train: Train = field(default_factory=Train)
     test: Test = field(default_factory=Test)
     optim: Optim = field(default_factory=Optim)
+    tuning: Tuning = field(default_factory=Tuning, metadata={"where": True})
+    tuned: dict[str, Any] = field(default_factory=dict)  # on what; empty: nothing was tuned
+    untuned: bool = MISSING  # whether a run is wanted that should be tuned, and is not
     trainer: Trainer = field(default_factory=Trainer)
     save: Save = field(default_factory=Save, metadata={"where": True})
     slurm: Slurm = field(default_factory=Slurm, metadata={"where": True})
@@ -183,7 +197,7 @@ def _keys(
 SCHEMA = {key: kind for key, kind, _ in _keys(Recipe)}
 METADATA = {key: said for key, _, said in _keys(Recipe)}
 SECTIONS = {key for key, kind in SCHEMA.items() if is_dataclass(kind)}
-FREE = {"backbone.options", "data", "method"}  # what stands in these, functions say
+FREE = {"backbone.options", "data", "method", "tuned", "tuning.space"}  # of keys of their own
 FREE_WHERE = {"data.root", "data.videos"}  # no fields of ours: any dataset that has them means so
 CALLED = "data.called"  # of the name alone: what anyone's own data, or a copy, is called in it
 KEYS = SCHEMA.keys() - SECTIONS - FREE - {"name", "complete"}
@@ -191,4 +205,6 @@ KEYS = SCHEMA.keys() - SECTIONS - FREE - {"name", "complete"}
 
 def is_execution_key(key: str) -> bool:
     """Return whether `key` says where a run runs, not what it is."""
+    while key not in METADATA and "." in key and key not in FREE_WHERE:
+        key = key.rpartition(".")[0]  # of a section whose keys are not ours to know
     return key in FREE_WHERE or bool(METADATA.get(key, {}).get("where"))

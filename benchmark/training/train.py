@@ -116,7 +116,7 @@ def train(recipe: Recipe) -> Record:
         metrics = _metrics(datamodule, scores, merged)
     except FloatingPointError as error:
         step = trainer.global_step
-        raise FloatingPointError(f"{error}, after step {step}; try a lower optim.lr") from None
+        raise FloatingPointError(f"{error}, after step {step}; {progress.DIVERGED}") from None
 
     result = Record(
         name=recipe.name,

@@ -10,6 +10,7 @@ import pytest
 from made_record import MADE, NAME, made_record
 
 from benchmark.errors import UserError
+from benchmark.recipes import tuned
 from benchmark.results import record
 from benchmark.results.schema import Epoch
 from benchmark.training.provenance import code_state
@@ -209,6 +210,22 @@ def test_committed_code_is_clean_whatever_the_results_are(repository):
     (repository / "results/c.json").write_text("2")
     (repository / "notes.txt").write_text("2")
     assert code_state(repository) == (commit, False)
+
+
+def test_what_tuning_writes_is_no_code_and_what_only_looks_so_is(repository):
+    commit, _ = code_state(repository)
+    file = repository / "recipes/protocols/fair/d/b/m.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text(f"{tuned.HEADING}by a test\noptim: {{lr: 1}}\n")
+    assert code_state(repository) == (commit, False)
+    git(repository, "add", ".")
+    git(repository, "commit", "-q", "-m", "tuned")
+    file.write_text(f"{tuned.HEADING}by a test\noptim: {{lr: 2}}\n")
+    assert not code_state(repository)[1]
+    file.write_text("optim: {lr: 2}\n")  # by hand
+    assert code_state(repository)[1]
+    file.unlink()
+    assert code_state(repository)[1]
 
 
 @pytest.mark.parametrize("file", ["benchmark/a.py", "recipes/new.yaml", "constraints.txt"])
