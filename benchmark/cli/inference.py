@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.cli.models import a_checkpoint
-from benchmark.cli.verb import Verb
-from benchmark.errors import UserError
+from benchmark.cli.verb import Verb, output_file
+from benchmark.errors import UserError, nearest
 from datamodules.files import demand_folder, demand_writable, display_path
 
 if TYPE_CHECKING:
@@ -65,6 +65,77 @@ def predict(args: Namespace) -> int:
     return 1 if broken else 0
 
 
+def export_arguments(parser: ArgumentParser) -> None:
+    """Add what `export` takes."""
+    a_checkpoint(parser)
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", required=True)
+
+
+def export(args: Namespace) -> None:
+    """Write a model as one file that runs without this suite: .pt2 (torch.export) or .onnx.
+
+    benchmark export runs/quick/digits_motion/vit_digits/aim/seed0/last.ckpt -o aim.onnx
+    """
+    from benchmark.inference.export import SUFFIXES, demand_exportable, export  # imports torch
+    from benchmark.inference.trained_model import load_checkpoint
+    from benchmark.training.quiet import quiet
+
+    replaces = lambda there: there.suffix == args.output.suffix  # noqa: E731
+    output_file(args.output, args.checkpoint, replaces=replaces, suffixes=SUFFIXES)
+    demand_exportable(args.output)
+    quiet()
+    trained = load_checkpoint(args.checkpoint, args.overrides)
+    found = export(trained, args.output)
+    merged = ", merged" if trained.model.mergeable else ""
+    print(
+        f"{args.output}: {args.output.stat().st_size / 1e6:,.1f} MB{merged}; its logits are the "
+        f"model's to {found['difference']:.0e} of the largest"
+    )
+
+
+def explain_arguments(parser: ArgumentParser) -> None:
+    """Add what `explain` takes."""
+    a_checkpoint(parser)
+    parser.add_argument("video", type=Path, metavar="VIDEO", help="a file, or a folder of frames")
+    parser.add_argument("-o", "--output", type=Path, metavar="PICTURE", required=True)
+    parser.add_argument("--class", dest="answer", metavar="NAME", help="instead of the answer")
+
+
+def explain(args: Namespace) -> None:
+    """Draw where and when a model finds what it answers: maps over the frames of a video.
+
+    benchmark explain runs/quick/digits_motion/vit_digits/aim/seed0/last.ckpt video.mp4 -o why.png
+    """
+    from benchmark.inference import explanation_picture
+    from benchmark.inference.explain import explain  # imports torch
+    from benchmark.inference.picture import demand_picture
+    from benchmark.inference.predict import videos_in
+    from benchmark.inference.trained_model import load_checkpoint
+    from benchmark.training.quiet import quiet
+
+    demand_picture(args.output)
+    videos = videos_in([args.video])
+    if len(videos) > 1:
+        raise UserError(f"{args.video}: holds {len(videos)} videos; name one")
+    quiet()
+    trained = load_checkpoint(args.checkpoint, args.overrides)
+    answer = None
+    if args.answer is not None:
+        if args.answer not in trained.classes:
+            close = nearest(args.answer, trained.classes)
+            raise UserError(f"--class: the model knows no {args.answer!r}{close}")
+        answer = trained.classes.index(args.answer)
+    views = trained.views(videos[0])
+    test = trained.recipe.test
+    middle = test.clips // 2 * test.crops + test.crops // 2
+    found = explain(trained, views[middle], answer)
+    about = f"{trained.classes[found.answer]}, {100 * found.probability:.1f} %"
+    if len(views) > 1:
+        about += f" (view {middle + 1} of {len(views)})"
+    explanation_picture.draw(args.output, found, Path(videos[0]).name, about)
+    print(f"{videos[0]}: {about}\nsee {display_path(args.output)}")
+
+
 def _sheets(place: Path | None, videos: list[str]) -> list[Path]:
     """Return where the picture of each video goes, all of which can be written there."""
     from benchmark.inference.picture import SUFFIXES, demand_picture
@@ -100,4 +171,6 @@ def _for_people(found: "Prediction", classes: tuple[str, ...], top: int) -> str:
 
 VERBS = {
     "predict": Verb(predict, predict_arguments, overrides=True),
+    "explain": Verb(explain, explain_arguments, overrides=True),
+    "export": Verb(export, export_arguments, overrides=True),
 }
