@@ -76,6 +76,7 @@ def export(args: Namespace) -> None:
 
     benchmark export runs/quick/digits_motion/vit_digits/aim/seed0/last.ckpt -o aim.onnx
     """
+    from benchmark.inference import model_card
     from benchmark.inference.export import SUFFIXES, demand_exportable, export  # imports torch
     from benchmark.inference.trained_model import load_checkpoint
     from benchmark.training.quiet import quiet
@@ -83,9 +84,12 @@ def export(args: Namespace) -> None:
     replaces = lambda there: there.suffix == args.output.suffix  # noqa: E731
     output_file(args.output, args.checkpoint, replaces=replaces, suffixes=SUFFIXES)
     demand_exportable(args.output)
+    model_card.demand_place(args.output)
     quiet()
     trained = load_checkpoint(args.checkpoint, args.overrides)
     found = export(trained, args.output)
+    recipe = trained.recipe
+    model_card.write(args.output, recipe, trained.classes, model_card.record_of(recipe))
     merged = ", merged" if trained.model.mergeable else ""
     print(
         f"{args.output}: {args.output.stat().st_size / 1e6:,.1f} MB{merged}; its logits are the "
