@@ -40,7 +40,11 @@ def contact_sheet(file: Path, found: Prediction, classes: Sequence[str]) -> None
             for frame, picture in enumerate(pictures):
                 place = axes[view * rows + frame // COLUMNS, frame % COLUMNS]
                 place.set_visible(True)
-                show(place, picture, f"{frame + 1}" if views == 1 else f"view {view + 1}, {frame + 1}")
+                show(
+                    place,
+                    picture,
+                    f"{frame + 1}" if views == 1 else f"view {view + 1}, {frame + 1}",
+                )
         if drawn < views:
             below.suptitle(f"the first {drawn} of {views} views", fontsize=8)
 

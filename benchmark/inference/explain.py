@@ -99,9 +99,7 @@ def _keep(inputs: list[Tensor]) -> Callable[[nn.Module, tuple[Any, ...]], None]:
     return hook
 
 
-def _evidence(
-    inputs: list[Tensor], gradients: tuple[Tensor, ...], grid: tuple[int, int]
-) -> Tensor:
+def _evidence(inputs: list[Tensor], gradients: tuple[Tensor, ...], grid: tuple[int, int]) -> Tensor:
     """Return what speaks for the answer, (T, h, w); patches are each frame's last tokens."""
     patches = grid[0] * grid[1]
     total = torch.zeros(inputs[0].shape[0], patches)
@@ -128,9 +126,7 @@ class _Attention(TorchFunctionMode):
         self.of_pooling: list[Tensor] = []
         self.between_frames: list[Tensor] = []
 
-    def __torch_function__(
-        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if func is F.scaled_dot_product_attention:
             self._look(args[0].detach(), args[1].detach(), kwargs.get("scale"))
@@ -140,6 +136,8 @@ class _Attention(TorchFunctionMode):
         """Look at queries (batch, heads, queries, d) and keys (batch, heads, keys, d)."""
         patches, (batch, _, queries, width) = self.grid[0] * self.grid[1], q.shape
         scale = width**-0.5 if scale is None else scale
+        if batch == queries == self.frames == k.shape[2]:
+            return  # as many tokens as frames: nothing tells whether it looks within or between
         if queries == self.frames == k.shape[2] and batch >= patches:
             weights = (scale * q @ k.transpose(-2, -1)).softmax(dim=-1)
             self.between_frames.append(weights.mean(dim=(0, 1)).cpu())

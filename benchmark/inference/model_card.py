@@ -26,11 +26,11 @@ HEAD = "# Model card: "
 SHOWN = 30  # classes by name; the file has all
 LIMITS = """\
 - It answers with one of its classes, whatever a video shows, and its percentages are no promise:
-  `benchmark examine` tells how well they are calibrated, and what blur, noise or a loss of frames do.
+  `benchmark examine` tells how well they are calibrated, and what blur, noise or lost frames do.
 - How it does on other videos than those of its test split, nobody has measured; nor whether it does
   worse for some people, places or cameras than for others.
-- Its licence follows from what it was made of: the backbone's weights and the videos have their own,
-  which the code's Apache-2.0 does not change.
+- Its licence follows from what it was made of: the backbone's weights and the videos have their
+  own, which the code's Apache-2.0 does not change.
 """
 
 
@@ -97,7 +97,8 @@ def _about(recipe: Recipe, classes: Sequence[str]) -> str:
     return (
         f"{HEAD}{recipe.method['name']} on {recipe.data['name']}\n\n"
         f"It recognises {len(classes)} classes of action in video: the image model "
-        f"`{recipe.backbone.name}` (weights: `{recipe.backbone.weights}`), adapted by `{recipe.method['name']}`. It watches "
+        f"`{recipe.backbone.name}` (weights: `{recipe.backbone.weights}`), adapted by "
+        f"`{recipe.method['name']}`. It watches "
         f"{test.clips * test.crops} view(s) of {clip.frames} frames, {clip.size} px, and averages "
         f"what it says of them. Its run: `{recipe.name or 'unknown'}`."
     )
@@ -121,7 +122,8 @@ logits = trained(trained.views("video.mp4"))  # of each view
 ```"""
     else:
         how = (
-            "It maps frames, uint8 (batch, frames, height, width, RGB), to logits (batch, classes). "
+            "It maps frames, uint8 (batch, frames, height, width, RGB), to logits (batch, "
+            "classes). "
             "How a clip is made of a video, and the names of the classes, stand in its metadata; "
             "`benchmark/inference/README.md` of the suite has twenty lines that run it."
         )
@@ -155,7 +157,8 @@ def _interval(found: Record, metrics: Metrics) -> str:
     except ValueError:  # all of one source
         return ""
     return (
-        f" For new videos of the kind the top-1 lies between {100 * low:.1f} and {100 * high:.1f} % "
+        f" For new videos of the kind the top-1 lies between {100 * low:.1f} and "
+        f"{100 * high:.1f} % "
         "(95 %, of these very weights; another seed's may lie elsewhere)."
     )
 
@@ -163,11 +166,12 @@ def _interval(found: Record, metrics: Metrics) -> str:
 def _cost(found: Record) -> str:
     cost: Cost = found.cost
     views = f"{cost.views} view{'' if cost.views == 1 else 's'}"
+    macs = cost.macs_per_view * cost.views
     memory = cost.peak_device_memory_bytes or cost.peak_memory_bytes
     rows: dict[str, str | None] = {
         "parameters trained": f"{cost.trained_parameters:,}",
         "parameters in all": f"{cost.total_parameters:,}{' (merged)' if cost.merged else ''}",
-        "multiply-accumulates of an answer": f"{cost.macs_per_view * cost.views / 1e9:,.2f} G, {views}",
+        "multiply-accumulates of an answer": f"{macs / 1e9:,.2f} G, {views}",
         "training": f"{format_duration(cost.train_seconds)} on {found.environment.device}",
         "peak memory of training": f"{memory / 2**30:.1f} GiB" if memory else None,
     }
@@ -180,7 +184,8 @@ def _origin(found: Record) -> str:
     changed = ", with changes that were not committed" if e.dirty else ""
     by = f" by {_plain(e.measured_by)}" if e.measured_by else ""
     return (
-        f"## Origin\n\nMade {found.train.started}{by}, with the code at commit `{e.commit}`{changed}, "
+        f"## Origin\n\nMade {found.train.started}{by}, with the code at commit `{e.commit}`"
+        f"{changed}, "
         f"torch {e.torch}, timm {e.timm}, lightning {e.lightning}. Backbone's weights: SHA-256 "
         f"`{e.weights}`."
     )

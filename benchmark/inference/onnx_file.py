@@ -59,9 +59,7 @@ def reader(file: Path) -> Any:
     """Return the model in a file as a function of pixels, run by onnxruntime on the CPU."""
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(
-        file.read_bytes(), providers=["CPUExecutionProvider"]
-    )
+    session = onnxruntime.InferenceSession(file.read_bytes(), providers=["CPUExecutionProvider"])
 
     def run(pixels: Tensor) -> Tensor:
         return torch.from_numpy(session.run(None, {"pixels": pixels.numpy()})[0])

@@ -158,9 +158,7 @@ def train(recipe: Recipe) -> Record:
 
 
 def _card(checkpoint_: Path, recipe: Recipe, found: Record) -> list[Path]:
-    """Write the card of a run's checkpoint, and return where; what keeps it from that fails no run.
-
-    """
+    """Write the card of a run's checkpoint, and return where; no failure fails the run."""
     try:
         return [model_card.write(checkpoint_, recipe, found.data.classes, found)]
     except (UserError, OSError) as error:

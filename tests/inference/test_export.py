@@ -25,6 +25,8 @@ from benchmark.recipes import compose
 from datamodules.files import ROOT
 
 HAS_ONNX = all(map(find_spec, onnx_file.NEEDED))
+# The other methods' layers are among those of these, and torch.export takes every one.
+AS_ONNX = {"aim_four", "full_divided", "prompt_tuning", "st_adapter_both", "zeroi2v"}
 ALONE = 'import sys\nsys.modules["benchmark"] = sys.modules["datamodules"] = None\n'
 
 
@@ -37,17 +39,14 @@ def tiny(name: str) -> TrainedModel:
 
 @pytest.mark.slow
 def test_every_method_is_exported(name: str, tmp_path: Path) -> None:
-    suffixes = [".pt2", ".onnx"] if HAS_ONNX else [".pt2"]
-    for suffix in suffixes:
+    for suffix in [".pt2", ".onnx"] if HAS_ONNX and name in AS_ONNX else [".pt2"]:
         file = tmp_path / f"model{suffix}"
         assert export(tiny(name), file)["difference"] < 1e-5
         assert [each.name for each in tmp_path.iterdir() if each.suffix == suffix] == [file.name]
 
 
 @pytest.mark.slow
-def test_a_file_that_differs_is_not_left(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_that_differs_is_not_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trained, file = tiny("linear_probe"), tmp_path / "model.pt2"
     write = exporting._written
 
@@ -66,9 +65,16 @@ def test_a_file_that_differs_is_not_left(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("suffix", [".pt2", pytest.param(".onnx", marks=pytest.mark.skipif(
-    not HAS_ONNX, reason="the extra onnx is not installed"
-))])
+@pytest.mark.parametrize(
+    "suffix",
+    [
+        ".pt2",
+        pytest.param(
+            ".onnx",
+            marks=pytest.mark.skipif(not HAS_ONNX, reason="the extra onnx is not installed"),
+        ),
+    ],
+)
 def test_the_readmes_lines_run_it_without_this_suite(suffix: str, tmp_path: Path) -> None:
     checkpoint = a_checkpoint(tmp_path, "zeroi2v", "clip.sampling=uniform")
     a_video(tmp_path / "video.mp4")
@@ -80,7 +86,9 @@ def test_the_readmes_lines_run_it_without_this_suite(suffix: str, tmp_path: Path
         (loading,) = (each for each in blocks if "onnxruntime" in each)
         a, b = whole.index('about = {"meta'), whole.index("with av.open")
         whole = whole[:a] + loading + whole[b:]
-        whole = whole.replace("model(torch.from_numpy(pixels)[None])", "torch.from_numpy(run(pixels[None]))")
+        asked = "model(torch.from_numpy(pixels)[None])"
+        assert asked in whole
+        whole = whole.replace(asked, "torch.from_numpy(run(pixels[None]))")
     ended = subprocess.run(
         [sys.executable, "-c", ALONE + whole], cwd=tmp_path, capture_output=True, text=True
     )
@@ -114,5 +122,5 @@ def test_a_model_of_more_than_a_file_holds_is_refused(
     pytest.importorskip("onnx")
     monkeypatch.setattr(onnx_file, "LARGEST", 10)
     program = torch.export.export(torch.nn.Linear(3, 3), (torch.zeros(1, 3),))
-    with pytest.raises(UserError, match="more than an ONNX file holds: name a .pt2"):
+    with pytest.raises(UserError, match=r"more than an ONNX file holds: name a \.pt2"):
         onnx_file.write(program, tmp_path / "x.onnx", {})

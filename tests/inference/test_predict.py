@@ -16,7 +16,7 @@ from benchmark.inference.contact_sheet import contact_sheet
 from benchmark.inference.predict import Prediction, predict, videos_in
 from benchmark.models import checkpoint
 from benchmark.recipes import build
-from benchmark.training.train import evaluate, restore, testing_trainer
+from benchmark.training import train
 
 Capture = pytest.CaptureFixture[str]
 
@@ -33,8 +33,8 @@ def test_the_answers_are_those_of_a_test_to_the_bit(tmp_path: Path) -> None:
     file = tmp_path / "aim.safetensors"
     checkpoint.write(file, model, asdict(recipe))
     datamodule = build.datamodule(recipe)
-    task = restore(checkpoint.read(file), recipe, datamodule)
-    wanted = evaluate(testing_trainer(recipe, lambda _: None), task, datamodule)
+    task = train.restore(checkpoint.read(file), recipe, datamodule)
+    wanted = train.evaluate(train.testing_trainer(recipe, lambda _: None), task, datamodule)
     split = datamodule.data.splits["test"]
     videos = [split.path(i) for i in range(len(split))]
     found = list(predict(benchmark.load_checkpoint(file), videos))
@@ -64,7 +64,14 @@ def test_a_broken_video_is_one_line_and_the_rest_goes_on(tmp_path: Path, capsys:
         a_video(tmp_path / "videos" / f"{name}.mp4")
     (tmp_path / "videos" / "b.mp4").write_bytes(b"no video")
     sheets = tmp_path / "sheets"
-    words = ["predict", str(file), str(tmp_path / "videos"), "--top", "3", "trainer.accelerator=cpu"]
+    words = [
+        "predict",
+        str(file),
+        str(tmp_path / "videos"),
+        "--top",
+        "3",
+        "trainer.accelerator=cpu",
+    ]
     assert main([*words, "--json", "--picture", str(sheets)]) == 1
     told = capsys.readouterr()
     rows = [json.loads(line) for line in told.out.splitlines()]
@@ -104,11 +111,17 @@ def test_a_contact_sheet_shows_what_was_seen(tmp_path: Path) -> None:
         ("predict {here}/none.ckpt {here}/none.mp4", "no video {here}/none.mp4"),
         ("predict {here}/none.ckpt {here}/a.mp4 --top 0", "--top 0: not a number above 0"),
         ("predict {here}/none.ckpt {here}/a.mp4 --picture x.gif", "a picture's name ends in .png"),
-        ("predict {here}/none.ckpt {here}/a.mp4 --picture {here}/a.mp4/x.png", "a.mp4 is no folder"),
+        (
+            "predict {here}/none.ckpt {here}/a.mp4 --picture {here}/a.mp4/x.png",
+            "4 is no folder",
+        ),
         ("predict {here}/none.ckpt {here}/a.mp4 {here}/a.mp4 --picture x.png", "for 2 videos"),
         ("explain {here}/none.ckpt {here}/a.mp4 -o x.txt", "a picture's name ends in .png"),
         ("explain {here}/none.ckpt {here}/none.mp4 -o {here}/x.png", "no video"),
-        ("explain {here}/st_adapter.safetensors {here}/a.mp4 -o {here}/x.png --class lef", "'left'"),
+        (
+            "explain {here}/st_adapter.safetensors {here}/a.mp4 -o {here}/x.png --class lef",
+            "'left'",
+        ),
         ("export {here}/none.ckpt -o {here}/x.pth", "name a .pt2 or .onnx file"),
         ("export {here}/none.ckpt -o /proc/x.pt2", "cannot write /proc/x.pt2"),
         ("export {here}/none.ckpt -o {here}/README.pt2", "README.md: is no model card"),
