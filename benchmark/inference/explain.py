@@ -151,10 +151,9 @@ def _shifted(model: VideoViT, attention: list[Tensor]) -> dict[int, Tensor]:
     """Return what the class tokens of shifted heads attend to, mean over blocks, by frame read."""
     found = (getattr(each, "shifts", None) for each in model.modules())
     shifts = next((each for each in found if isinstance(each, Mapping)), {})
-    heads = int(model.vit.num_heads) if hasattr(model.vit, "num_heads") else None
     if not shifts or not attention or not model.vit.num_prefix_tokens:
         return {}
-    if attention[0].shape[1] < sum(shifts.values()) or (heads and attention[0].shape[1] != heads):
+    if attention[0].shape[1] < sum(shifts.values()):
         return {}
     mean = torch.stack(attention).mean(dim=0)  # (T, heads, h, w)
     maps, head = {}, 0

@@ -31,7 +31,7 @@ def figure(file: Path, width: float, height: float) -> Iterator[Any]:
         drawn.set_facecolor(PAPER)
         yield drawn
         kind = file.suffix.lower().removeprefix(".")
-        more = {"metadata": {"Date": None}} if kind == "svg" else {}
+        more: dict[str, Any] = {"metadata": {"Date": None}} if kind == "svg" else {}
         with atomic_write(file) as stream:
             drawn.savefig(stream, format=kind, dpi=DPI, facecolor=PAPER, **more)
 

@@ -28,6 +28,9 @@ from datamodules.loading.opener import opener
 class Normalised(nn.Module):
     """A model of normalised clips that takes them as pixels: uint8 (B, C, T, H, W)."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, model: nn.Module, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
         self.model = model
