@@ -37,7 +37,7 @@ LAYERS = [  # from the ground up; a room imports of ours only what stands on a l
     {"benchmark.recipes"},
     {"benchmark.runs", "benchmark.results"},
     {"benchmark.leaderboard"},
-    {"benchmark.cost", "benchmark.tracking"},
+    {"benchmark.cost", "benchmark.tracking", "benchmark.inference"},
     {"benchmark.training", "benchmark.sweeps"},
     {"benchmark.cli", "benchmark.run"},
     {"benchmark.__main__"},
@@ -56,6 +56,7 @@ DOORS = {  # who may import it, anywhere in the file
     **dict.fromkeys(("altair", "vl_convert", "itables", "jinja2"), PAGE),
     "matplotlib": "benchmark.leaderboard.pictures.",
     "scipy": "benchmark.leaderboard.statistics.",
+    **dict.fromkeys(("onnx", "onnxruntime"), "benchmark.inference.onnx_file"),
 }
 HEAVY = {
     *("torch", "torchvision", "torchmetrics", "lightning", "timm"),

@@ -151,6 +151,7 @@ class Wandb:
 
     enabled: bool = MISSING
     project: str = MISSING
+    checkpoint: bool = MISSING  # keep it there as an artifact, with its card
 
 
 @dataclass

@@ -19,6 +19,7 @@ from lightning.fabric.utilities.rank_zero import rank_zero_only
 
 from benchmark.cost import counts
 from benchmark.errors import UserError
+from benchmark.inference import model_card
 from benchmark.models import checkpoint
 from benchmark.models.video_vit import VideoViT
 from benchmark.recipes import build, compose
@@ -140,6 +141,7 @@ def train(recipe: Recipe) -> Record:
             started=started,
         ),
     )
+    card: list[Path] = []
     if trainer.is_global_zero:
         file = record.path(recipe.name)
         splits.write(file, datamodule.data.splits[datamodule.evaluation_split])
@@ -147,10 +149,21 @@ def train(recipe: Recipe) -> Record:
         if recipe.save.scores:
             _write_scores(predictions.path(file), scores)
         result.write()  # last: its being there says the run is done
+        card = _card(last, recipe, result)
         progress.write(folder, stage="done", top1=result.metrics.top1)
     if wandb:
-        wandb.finish(trainer, {"metrics": asdict(result.metrics), "cost": asdict(result.cost)})
+        results = {"metrics": asdict(result.metrics), "cost": asdict(result.cost)}
+        wandb.finish(trainer, results, files=[last, *card] if recipe.wandb.checkpoint else ())
     return result
+
+
+def _card(checkpoint_: Path, recipe: Recipe, found: Record) -> list[Path]:
+    """Write the card of a run's checkpoint, and return where; no failure fails the run."""
+    try:
+        return [model_card.write(checkpoint_, recipe, found.data.classes, found)]
+    except (UserError, OSError) as error:
+        print(f"warning: no model card: {error}", file=sys.stderr)
+        return []
 
 
 def test(saved: checkpoint.Checkpoint, recipe: Recipe, *, other_videos: bool = False) -> Metrics:

@@ -130,7 +130,9 @@ class At(Callback):
             trainer.save_checkpoint(self.file)
 
 
-def run(folder: Path, *, at: int = 0, do: Any = None, save: int = 4) -> dict[str, Any]:
+def run(
+    folder: Path, *, at: int = 0, do: Any = None, save: int = 4, keep: tuple[Path, ...] = ()
+) -> dict[str, Any]:
     """Train in `folder` from its checkpoint, if there is one, and return what was measured."""
     file = folder / "last.ckpt"
     watch = TrainingMonitor(folder)
@@ -153,7 +155,7 @@ def run(folder: Path, *, at: int = 0, do: Any = None, save: int = 4) -> dict[str
     try:
         trainer.fit(Task(), Clips(), Clips(), ckpt_path=found, weights_only=True)
         results = {"metrics": {"top1": 0.5, "split": "test"}, "cost": {"views": 3, "peak": None}}
-        shown.finish(trainer, results)
+        shown.finish(trainer, results, files=keep)
     finally:
         wandb.teardown()  # as at the end of a process: offline, it writes until then
     return {"steps": trainer.global_step, "history": shown.history, "curve": watch.curve}
@@ -200,6 +202,19 @@ def test_a_run_says_what_it_is_and_what_came_out(tmp_path: Path) -> None:
     assert shown.step_metrics == {"step": "", "epoch": "step", "*": "step"}
     assert shown.summary == {"metrics/top1": 0.5, "metrics/split": "test", "cost/views": 3}
     assert shown.exit_code == 0
+
+
+def test_a_checkpoint_and_its_card_are_kept_when_asked(tmp_path: Path) -> None:
+    run(tmp_path / "plain")
+    kept = tmp_path / "model.ckpt", tmp_path / "model.md"
+    for file in kept:
+        file.write_text(file.name)
+    run(tmp_path / "kept", keep=kept)
+    plain, whole = (
+        wandb_offline.read(wandb_offline.files(tmp_path / name)[0]) for name in ("plain", "kept")
+    )
+    assert not plain.artifacts and whole.artifacts == {f"model/{ID}": {"model.ckpt", "model.md"}}
+    assert whole.summary["metrics/top1"] == 0.5 and whole.exit_code == 0
 
 
 def test_long_runs_have_sparse_points(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
