@@ -15,6 +15,8 @@ from einops import rearrange, reduce
 from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
 
+from benchmark.models.activations import quicken
+
 
 class VideoViT(nn.Module):
     """Run an image ViT on every frame, average the frame features over time, classify.
@@ -37,6 +39,7 @@ class VideoViT(nn.Module):
     ) -> None:
         super().__init__()
         self.frames = frames
+        quicken(vit)
         self.vit = vit.requires_grad_(False)
         self.norm: nn.Module = nn.Identity()
         self.dropout = nn.Dropout(dropout)
