@@ -64,14 +64,14 @@ def attend_over_time(attn: Attention, x: Tensor, frames: int) -> Tensor:
     dropout = attn.attn_drop.p if attn.training else 0.0
     y = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout)
     y = attn.norm(rearrange(y, "b (n h) t d -> (b t) n (h d)", h=attn.num_heads))
-    if attn.gate is not None:
-        y = y * attn.gate(x).sigmoid()
+    if (gate := getattr(attn, "gate", None)) is not None:
+        y = y * gate(x).sigmoid()
     y = attn.proj_drop(attn.proj(y))
     return y
 
 
 def convolve_over_time(x: Tensor, conv: nn.Conv3d, frames: int) -> Tensor:
-    """Apply a depthwise convolution of size (k, 1, 1) to tokens (B T, N, D), as a sum of k products.
+    """Apply a depthwise convolution of size (k, 1, 1) to tokens (B T, N, D) as k products.
 
     A few multiply-adds per element are no work for a convolution's machinery, which wants channels
     in front of time and space: two copies, and three times as slow on a CPU.
