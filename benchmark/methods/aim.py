@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 import torch
+from timm.layers.attention import Attention
 from timm.layers.drop import DropPath
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
@@ -76,14 +77,13 @@ class AIMBlock(nn.Module):
 
     def _across_frames(self, y: Tensor) -> Tensor:
         """Map tokens (B T, N, D) through the attention across frames and its adapter."""
-        attn, adapter = self.block.attn, self.adapt["temporal"]
-        assert isinstance(adapter, Adapter)
-        mixed = mix_over_time(attn, y, self.frames)
-        if isinstance(self.block.ls1, nn.Identity) and not attn.proj_drop.p:
-            return adapter.behind(attn.proj, mixed)
-        projected: Tensor = self.block.ls1(attn.proj_drop(attn.proj(mixed)))
-        y: Tensor = adapter(projected)
-        return y
+        b, adapter = self.block, self.adapt["temporal"]
+        assert isinstance(adapter, Adapter) and isinstance(b.attn, Attention)
+        mixed = mix_over_time(b.attn, y, self.frames)
+        if isinstance(b.ls1, nn.Identity) and not b.attn.proj_drop.p:
+            return adapter.behind(b.attn.proj, mixed)
+        adapted: Tensor = adapter(b.ls1(b.attn.proj_drop(b.attn.proj(mixed))))
+        return adapted
 
 
 def aim(
