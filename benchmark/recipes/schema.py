@@ -64,6 +64,7 @@ class Train:
     holdout: float = _set(least=0, below=1)  # share of train held out for tuning; 0: a final run
     label_smoothing: float = _set(least=0, below=1)
     head_dropout: float = _set(least=0, below=1)
+    lean: bool = MISSING  # less memory: norms and activations are computed again for backward
     augment: Augment = MISSING
 
 

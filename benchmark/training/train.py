@@ -252,6 +252,7 @@ def classification(recipe: Recipe, model: VideoViT, steps: int | None = None) ->
         model,
         **asdict(recipe.optim),
         label_smoothing=recipe.train.label_smoothing,
+        lean=recipe.train.lean,
         test_batch=recipe.test.batch,
         seed=recipe.seed,
         steps=steps,
