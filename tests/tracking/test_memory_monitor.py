@@ -12,7 +12,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from benchmark.tracking import memory
 from benchmark.tracking.inference_speed import InferenceSpeed
-from benchmark.tracking.memory import MemoryMonitor, SavedForBackward
+from benchmark.cost.saved import SavedForBackward
+from benchmark.tracking.memory import MemoryMonitor
 
 SIZE, WIDTH, BATCH = 4, 6, 2
 
