@@ -94,7 +94,8 @@ class Point:
     value: int
     step_seconds: float
     memory_bytes: int
-    training_macs: int  # of the step
+    training_macs: int  # of the step, counted
+    saved_bytes: int  # for backward, counted
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,136 @@
+"""Verbs about speed: measure it, and foresee what a sweep takes."""
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmark.cli.verb import Verb
+from benchmark.errors import UserError
+
+if TYPE_CHECKING:
+    from benchmark.results.speed import Bench, Settings
+
+# those of the sweep `quick`
+METHODS = "full_divided,full,aim,zeroi2v,st_adapter,prompt_tuning,partial,linear_probe"
+PRECISIONS = ("32-true", "bf16-mixed")
+BLOCKS = {"depth": 2, "frames": 4}  # of ViT-B/16: minutes on two cores
+
+
+def bench_arguments(parser: ArgumentParser) -> None:
+    """Add what `bench` takes."""
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--methods", nargs="+", metavar="METHOD", help="such as aim,ratio=0.5")
+    parser.add_argument("--full", action="store_true", help="all of ViT-B/16, 8 frames")
+    parser.add_argument("--backbone", metavar="NAME", help="of a file in recipes/backbones")
+    for name, what in {
+        "depth": "blocks of the ViT",
+        "size": "px of a frame",
+        "frames": "of a clip",
+        "batch": "clips in a step",
+        "rounds": "that medians are of, default 3",
+    }.items():
+        parser.add_argument(f"--{name}", type=int, metavar="N", help=what)
+    parser.add_argument("--precision", choices=PRECISIONS, default=PRECISIONS[0])
+    parser.add_argument("--compile", action="store_true", help="each block, by torch.compile")
+    parser.add_argument("--growth", action="store_true", help="how a step grows with frames, ...")
+    parser.add_argument("--loading", action="store_true", help="how fast clips are made")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write what was measured there")
+    parser.add_argument("--save", action="store_true", help="write it to results/bench")
+
+
+def bench(args: Namespace) -> None:
+    """Measure each method's training step beside the papers' form of it and the frozen ViT.
+
+    benchmark bench --methods aim st_adapter
+    benchmark bench --full --save
+    benchmark bench --growth --methods aim
+    """
+    import torch
+
+    from benchmark.cost.speed import bench, growth, page
+    from benchmark.results import speed
+    from datamodules.files import demand_writable, display_path
+
+    if args.device == "cuda" and not torch.cuda.is_available():
+        raise UserError("--device cuda: there is no GPU here that torch sees")
+    for name in ("depth", "size", "frames", "batch", "rounds"):
+        if (number := getattr(args, name)) is not None and number < 1:
+            raise UserError(f"--{name} {number}: not a number above 0")
+    if args.json:
+        demand_writable(args.json)
+    found: dict[str, Any] = {}
+    machine = bench.machine(args.device)
+    print(f"{page.about(machine)}\n")
+    methods = args.methods or (growth.METHODS if args.growth else METHODS.split(","))
+    if args.growth:
+        base = {"name": "vit_s16_in21k", "depth": 2, "size": 112, **_given(args)}
+        grown = []
+        for each in growth.measure(methods, bench.settings(**base), args.device):
+            grown.append(each)
+            print(page.growth_table([each]), flush=True)
+        found["growth"] = tuple(grown)
+        print(page.growth_text(grown))
+    elif args.loading:
+        from benchmark.cost.speed import loading
+
+        found["loading"], found["overhead_seconds"] = loading.measure(), loading.overhead()
+        print(page.loading_table(found["loading"]))
+        print(f"the training loop adds {1e3 * found['overhead_seconds']:.1f} ms to a step")
+    else:
+        scales = _scales(args)
+        found["benches"] = tuple(_benched(methods, how, args.device) for how in scales)
+    whole = speed.MachineSpeed(machine=machine, **found)
+    if args.json:
+        args.json.write_text(speed.text(whole), encoding="utf-8")
+    if args.save:
+        place = speed.write(whole)
+        page.write_page()
+        print(f"see {display_path(place)}")
+
+
+def _given(args: Namespace) -> dict[str, Any]:
+    """Return what was typed of settings."""
+    names = ("depth", "size", "frames", "batch", "rounds")
+    typed = {name: number for name in names if (number := getattr(args, name)) is not None}
+    named = {"name": args.backbone} if args.backbone else {}
+    how = {"device": args.device, "precision": args.precision, "compiled": args.compile}
+    return {**how, **named, **typed}
+
+
+def _scales(args: Namespace) -> "list[Settings]":
+    """Return the settings to measure: one where a backbone is named, else a small and a large."""
+    from benchmark.cost.speed.bench import settings
+
+    given = _given(args)
+    if args.backbone:
+        small = {"size": 32} if args.backbone == "vit_digits" else {}
+        return [settings(**{**small, **given})]
+    large = {"name": "vit_b16_clip", "batch": 8 if args.device == "cuda" else 1}
+    large |= {} if args.full else BLOCKS
+    digits = {"name": "vit_digits", "size": 32, "device": args.device}
+    rounds = {"rounds": args.rounds} if args.rounds else {}
+    own = {"precision": args.precision, "compiled": args.compile, **rounds}
+    return [*(settings(**digits, **own, batch=n) for n in (4, 16)), settings(**{**large, **given})]
+
+
+def _benched(methods: list[str], how: "Settings", device: str) -> "Bench":
+    """Measure all methods, telling each as soon as it is known, then the table."""
+    import statistics
+
+    from benchmark.cost.speed import bench, page
+    from benchmark.results.speed import Bench
+
+    print(f"{page.setting(how)}", flush=True)
+    rows, rates = [], []
+    for row, rate in bench.measure(methods, how, device):
+        print(f"  {row.method}: {1e3 * row.step_seconds:,.1f} ms", flush=True)
+        rows.append(row)
+        rates.append(rate)
+    found = Bench(settings=how, matrix_rate=statistics.median(rates), rows=tuple(rows))
+    print(f"\n{page.bench_text(found)}", flush=True)
+    return found
+
+
+VERBS = {
+    "bench": Verb(bench, bench_arguments),
+}
