@@ -73,9 +73,8 @@ def bench(args: Namespace) -> None:
     elif args.loading:
         from benchmark.cost.speed import loading
 
-        found["loading"], found["overhead_seconds"] = loading.measure(), loading.overhead()
+        found["loading"] = loading.measure()
         print(page.loading_table(found["loading"]))
-        print(f"the training loop adds {1e3 * found['overhead_seconds']:.1f} ms to a step")
     else:
         scales = _scales(args)
         found["benches"] = tuple(_benched(methods, how, args.device) for how in scales)

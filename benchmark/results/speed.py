@@ -128,7 +128,6 @@ class MachineSpeed:
     benches: tuple[Bench, ...] = ()
     growth: tuple[Growth, ...] = ()
     loading: tuple[Loading, ...] = ()
-    overhead_seconds: float | None = None  # of a step: what the training loop adds to it
 
     def merged(self, newer: "MachineSpeed") -> "MachineSpeed":
         """Return both, the newer where they are about the same."""
@@ -139,7 +138,6 @@ class MachineSpeed:
             benches=tuple(benches[key] for key in sorted(benches)),
             growth=tuple(growth[key] for key in sorted(growth)),
             loading=newer.loading or self.loading,
-            overhead_seconds=newer.overhead_seconds or self.overhead_seconds,
         )
 
 

@@ -143,8 +143,6 @@ def page(machines: Mapping[str, MachineSpeed]) -> str:
                 f"### Making training clips: decoded, augmented, in a batch\n\n"
                 f"{loading_table(found.loading)}"
             )
-        if found.overhead_seconds is not None:
-            parts.append(f"The training loop adds {_ms(found.overhead_seconds)} ms to a step.\n")
     return "\n".join(parts)
 
 
