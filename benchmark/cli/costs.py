@@ -130,6 +130,52 @@ def _benched(methods: list[str], how: "Settings", device: str) -> "Bench":
     return found
 
 
+def forecast_arguments(parser: ArgumentParser) -> None:
+    """Add what `forecast` takes."""
+    parser.add_argument("name", metavar="SWEEP", help="of recipes/sweeps, or a run's name")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--gpu", metavar="KIND", help="such as h100: its runs are on GPUs")
+    where.add_argument("--cpu", action="store_true", help="on the cores of this machine (default)")
+    parser.add_argument("--count", type=int, metavar="N", help="GPUs, or cores that train")
+    parser.add_argument("--cores", type=int, metavar="N", help="that decode, beside GPUs")
+    parser.add_argument("--videos", type=int, nargs=2, metavar=("TRAIN", "TEST"))
+
+
+def forecast(args: Namespace) -> None:
+    """Foresee hours, memory, decoding cores and disk of a sweep; what will not fit or will wait.
+
+    benchmark forecast digits
+    benchmark forecast quick --gpu h100 --count 8 --cores 128
+    benchmark forecast paper/kinetics400/vit_b16_clip/aim --gpu a100 trainer.devices=8 --count 8
+    """
+    from benchmark.cost import forecast_page, hardware
+    from benchmark.cost.forecast import foresee
+    from benchmark.recipes.proportion import free_memory
+    from benchmark.results import record, speed
+    from benchmark.sweeps.devices import cores
+    from benchmark.sweeps.plan import job, plan
+
+    for name in ("count", "cores"):
+        if (number := getattr(args, name)) is not None and number < 1:
+            raise UserError(f"--{name} {number}: not a number above 0")
+    jobs = [job(args.name, args.overrides)] if "/" in args.name else plan(args.name, args.overrides)
+    recipes = [each.recipe for each in jobs]
+    machines = speed.machines()
+    if args.gpu:
+        on = hardware.gpus(args.gpu, args.count or 1, args.cores, machines)
+    else:
+        from benchmark.cost.speed.bench import machine
+
+        own = machine("cpu")
+        memory = free_memory()
+        on = hardware.cpu(own.device, own.kind, args.count or cores(), memory, machines)
+    runs = foresee(recipes, on, tuple(args.videos) if args.videos else None)
+    files = {each.name: record.path(each.name) for each in recipes}
+    found = {name: record.read(file) for name, file in files.items() if file.exists()}
+    print(forecast_page.text(runs, on, None if args.gpu else found))
+
+
 VERBS = {
     "bench": Verb(bench, bench_arguments),
+    "forecast": Verb(forecast, forecast_arguments, overrides=True),
 }

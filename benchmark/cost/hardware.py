@@ -130,9 +130,7 @@ class Work:
     precision: str
 
 
-def _line(
-    benches: Sequence[Bench], work: Work, *, forward: bool
-) -> tuple[float, float, bool]:
+def _line(benches: Sequence[Bench], work: Work, *, forward: bool) -> tuple[float, float, bool]:
     """Return seconds of a step as constant and per MAC, and whether they were measured of that."""
     same = [each for each in benches if each.settings.precision == work.precision]
     found = _nearest_width(same or benches, work.width)
@@ -202,7 +200,9 @@ def gpus(
     return Hardware(name, True, count, cores, memory, speed, stated, loading)
 
 
-def cpu(device: str, kind: str, cores: int, memory: float, machines: Mapping[str, MachineSpeed]) -> Hardware:
+def cpu(
+    device: str, kind: str, cores: int, memory: float, machines: Mapping[str, MachineSpeed]
+) -> Hardware:
     """Return this machine, a run on each core.
 
     Raises:
@@ -214,7 +214,9 @@ def cpu(device: str, kind: str, cores: int, memory: float, machines: Mapping[str
             f"nothing was measured of {device}: `benchmark bench --save` writes "
             f"results/bench/{kind}.json"
         )
-    return Hardware(device, False, cores, cores, memory, speed, None, speed.loading or rates(machines))
+    return Hardware(
+        device, False, cores, cores, memory, speed, None, speed.loading or rates(machines)
+    )
 
 
 def rates(machines: Mapping[str, MachineSpeed]) -> Sequence[Loading]:

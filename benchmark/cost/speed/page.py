@@ -34,9 +34,7 @@ def bench_table(rows: Sequence[Row], how: Settings) -> str:
     forms = sorted({form for row in rows for form in row.beside} - {"vit"})
     header = ["method", "step, ms", "clips/s", "forward, ms", "merged, ms", "memory, MB"]
     header += ["of matrix rate"]
-    header += [
-        f"{form} ÷ ours: {what}" for form in forms for what in ("step", "forward", "memory")
-    ]
+    header += [f"{form} ÷ ours: {what}" for form in forms for what in ("step", "forward", "memory")]
     header += ["step ÷ frozen ViT", "merged ÷ ViT"]
     return table(header, [_cells(row, how, forms) for row in rows])
 
