@@ -5,10 +5,8 @@ other what the sweep lists. What a run computes is counted; how fast, `hardware`
 """
 
 import inspect
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import cache
-from typing import Any
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
 
 from benchmark import lookup
 from benchmark.cost import counts
@@ -24,6 +22,7 @@ START = 12.0  # seconds of a run's process before it trains: imports, the model,
 ACTIVATIONS = {"32-true": 1.0, "bf16-mixed": 0.6, "16-mixed": 0.6}  # of what 32 bits keep
 CONTEXT = {True: 1.5e9, False: 0.8e9}  # bytes of a process: with a GPU on it, and on a CPU
 FULL = 0.92  # of a GPU's memory, the rest being fragments
+CLASSES = 400  # where only the data could tell, which is not here
 DECODED_ELSEWHERE = 18.0  # clips per second of a core where nothing was measured: bench-data's
 
 
@@ -106,7 +105,7 @@ def _foreseen(
 ) -> Forecast:
     devices = _devices(hardware)(recipe)
     classes, (training, testing) = _classes(recipe), sizes(recipe, videos)
-    known = _counted(_Hashed(recipe, classes))
+    known = counted(recipe, classes)
     work = Work(
         recipe=RunName.parse(recipe.name).method,
         method=str(recipe.method["name"]),
@@ -242,45 +241,30 @@ def _devices(hardware: Hardware) -> Callable[[Recipe], int]:
     return ask
 
 
-@cache
-def _classes_of(data: str) -> int:
-    import json
-
-    try:
-        return dataset.num_classes(json.loads(data))
-    except UserError:
-        return 400  # the head hardly matters
-
-
 def _classes(recipe: Recipe) -> int:
-    import json
-
-    name = recipe.data["name"]
-    if lookup.fact(PACKAGES["data"], name, "DRAWN"):
+    """Return how many classes the head has; where nobody can tell, it hardly matters."""
+    if lookup.fact(PACKAGES["data"], recipe.data["name"], "DRAWN"):
         return 10  # listing them would write them
-    return _classes_of(json.dumps(recipe.data, sort_keys=True))
+    try:
+        return dataset.num_classes(recipe.data)
+    except UserError:
+        return CLASSES
 
 
-class _Hashed:
-    """A recipe as a key of what is counted of its model."""
-
-    def __init__(self, recipe: Recipe, classes: int) -> None:
-        self.recipe, self.classes = recipe, classes
-        dropout = recipe.train.head_dropout
-        key: Any = (recipe.backbone, recipe.method, recipe.clip.frames, recipe.clip.size, dropout)
-        self._key = repr((key, classes))
-
-    def __hash__(self) -> int:
-        return hash(self._key)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Hashed) and self._key == other._key
+def counted(recipe: Recipe, classes: int) -> Counted:
+    """Return what is counted of a recipe's model; recipes of one model are counted once."""
+    dropout = recipe.train.head_dropout
+    shape = recipe.backbone, recipe.method, recipe.clip.frames, recipe.clip.size, dropout, classes
+    if (key := repr(shape)) not in _COUNTED:
+        _COUNTED[key] = _counted(recipe, classes)
+    return _COUNTED[key]
 
 
-@cache
-def _counted(key: _Hashed) -> Counted:
-    model = build.meta_model(key.recipe, key.classes)
-    size = key.recipe.clip.size
+_COUNTED: dict[str, Counted] = {}
+
+
+def _counted(recipe: Recipe, classes: int) -> Counted:
+    model, size = build.meta_model(recipe, classes), recipe.clip.size
     return Counted(
         width=model.vit.embed_dim,
         depth=len(model.vit.blocks),
@@ -291,13 +275,3 @@ def _counted(key: _Hashed) -> Counted:
         trained=counts.parameters(model, trained=True),
         saved_bytes=counts.saved_bytes(model, size=size),
     )
-
-
-def with_batch(recipe: Recipe, most: int) -> Recipe:
-    """Return a recipe that takes at most so many clips at once on a device."""
-    return replace(recipe, max_batch_per_device=most)
-
-
-def unfit(runs: Sequence[Forecast]) -> Iterator[Forecast]:
-    """Yield the runs whose memory is not enough."""
-    yield from (run for run in runs if not run.fits)

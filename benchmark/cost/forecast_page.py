@@ -1,11 +1,10 @@
-"""A forecast as a person reads it: a line for each row of runs, all of them, and what would help."""
+"""A forecast as a person reads it: a line for the seeds of a run, all of them, what would help."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
 from benchmark.cost.forecast import Forecast, schedule, sharing
-from benchmark.cost.hardware import Hardware, Range
+from benchmark.cost.hardware import Hardware
 from benchmark.leaderboard.markdown import table
-from benchmark.recipes.name import RunName
 from benchmark.results.record import Record
 from datamodules.progress_bar import format_duration
 
@@ -40,18 +39,23 @@ def text(
 
 
 def _table(runs: Sequence[Forecast], records: Mapping[str, Record]) -> str:
-    header = ["run", "hours", "from … to", "waits", "memory, GB", "cores", "disk, MB"]
+    """Return a line for the seeds of each run: they cost the same."""
+    header = ["run", "seeds", "hours", "from … to", "waits", "memory, GB", "cores", "disk, MB"]
     header += ["measured ÷ forecast"] if records else []
-    rows = []
+    groups: dict[str, list[Forecast]] = {}
     for run in runs:
+        groups.setdefault(run.recipe.name.rpartition("/")[0], []).append(run)
+    rows = []
+    for name, group in groups.items():
+        run = group[0]
         low, middle, high = run.seconds.times(1 / 3600)
         disk = (run.checkpoint_bytes + run.scores_bytes) / 1e6
-        cells = [run.recipe.name, _hours(middle), f"{_hours(low)} … {_hours(high)}"]
+        cells = [name, str(len(group)), _hours(middle), f"{_hours(low)} … {_hours(high)}"]
         cells += [f"{100 * run.waits:.0f} %", f"{run.memory / GIGA:.1f}{'' if run.fits else ' !'}"]
         cells += [f"{run.cores:.1f}", f"{disk:,.1f}"]
         if records:
-            found = records.get(run.recipe.name)
-            cells.append("–" if found is None else f"{ratio(run, found):.2f}")
+            found = [ratio(r, records[r.recipe.name]) for r in group if r.recipe.name in records]
+            cells.append(f"{sum(found) / len(found):.2f}" if found else "–")
         rows.append(cells)
     return table(header, rows)
 
@@ -135,15 +139,3 @@ def _check(runs: Sequence[Forecast], records: Mapping[str, Record]) -> Iterator[
         f"of {len(pairs)} runs that have records, {near} trained within {100 * WITHIN:.0f} % of "
         f"the forecast, all together {trained / foreseen:.2f} times as long"
     )
-
-
-def methods(runs: Sequence[Forecast], records: Mapping[str, Record]) -> dict[str, Range]:
-    """Return the least, mean and largest measured ÷ forecast of each method's runs."""
-    found: dict[str, list[float]] = {}
-    for run in runs:
-        if run.recipe.name in records:
-            name = RunName.parse(run.recipe.name).method
-            found.setdefault(name, []).append(ratio(run, records[run.recipe.name]))
-    return {
-        name: Range(min(each), sum(each) / len(each), max(each)) for name, each in found.items()
-    }

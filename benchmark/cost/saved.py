@@ -9,8 +9,8 @@ class SavedForBackward:
     """Count what autograd keeps of a forward pass for the backward one, as a context around it.
 
     A storage that several operations keep counts once. Parameters and buffers of the model do not
-    count: they take their memory anyway. On the meta device nothing is computed, and the count is the
-    same but for attention, whose kernels keep other things.
+    count: they take their memory anyway. On the meta device nothing is computed, and the count is
+    the same but for attention, whose kernels keep other things.
 
     Args:
         model: what passes forward.

@@ -12,7 +12,8 @@ NONE = "–"
 ABOUT = """\
 # Speed by kind of machine
 
-Written by `benchmark bench --save` from the files here, never by hand. `benchmark forecast` reads them.
+Written by `benchmark bench --save` from the files here, never by hand; `benchmark forecast` reads
+them.
 
 All forms of a method take turns in one process, in another order every round; times are medians
 over rounds, ratios medians of each round's ratio. A step is forward, backward and AdamW over what
@@ -21,11 +22,12 @@ are held to agree: within 1e-4 of the largest value in 32 bits, 5e-2 under bf16.
 On a CPU it is one thread and its processor time; on a GPU, CUDA's events.
 
 **memory**: what a step keeps for backward (CPU), or allocates at most (GPU). **of matrix rate**:
-multiply-accumulates of a step, counted (forward, the gradients of activations that are needed, those
-of weights that train), per second, as a share of what one large product of matrices reached between
-the rounds. **plain ÷ ours**: the papers' form of the same layers (`benchmark/cost/plain.py`) beside
-ours, above 1 ours is faster or smaller; – where no layer differs. **÷ frozen ViT**: beside the plain
-frozen ViT that trains nothing but a head, the least that any method costs.
+multiply-accumulates of a step per second, as a share of what one large product of matrices reached
+between the rounds. They are counted: forward, the gradients of activations that are needed, those
+of weights that train. **plain ÷ ours**: the papers' form of the same layers
+(`benchmark/cost/plain.py`) beside ours, above 1 ours is faster or smaller; – where no layer
+differs. **÷ frozen ViT**: beside the plain frozen ViT that trains nothing but a head, the least
+that any method costs.
 """
 
 
