@@ -8,7 +8,7 @@ from benchmark.cli.verb import Verb
 from benchmark.errors import UserError
 
 if TYPE_CHECKING:
-    from benchmark.results.speed import Bench, Settings
+    from benchmark.results.speed import Bench, MachineSpeed, Settings
 
 # those of the sweep `quick`
 METHODS = "full_divided,full,aim,zeroi2v,st_adapter,prompt_tuning,partial,linear_probe"
@@ -76,15 +76,25 @@ def bench(args: Namespace) -> None:
         found["loading"] = loading.measure()
         print(page.loading_table(found["loading"]))
     else:
-        scales = _scales(args)
-        found["benches"] = tuple(_benched(methods, how, args.device) for how in scales)
-    whole = speed.MachineSpeed(machine=machine, **found)
-    if args.json:
-        args.json.write_text(speed.text(whole), encoding="utf-8")
+        found["benches"] = ()
+        for how in _scales(args):
+            found["benches"] += (_benched(methods, how, args.device),)
+            _keep(args, speed.MachineSpeed(machine=machine, **found))  # what follows takes minutes
+    _keep(args, speed.MachineSpeed(machine=machine, **found))
     if args.save:
-        place = speed.write(whole)
+        print(f"see {display_path(speed.path(machine.kind))}")
+
+
+def _keep(args: Namespace, found: "MachineSpeed") -> None:
+    """Write what was measured where it was asked for."""
+    from benchmark.cost.speed import page
+    from benchmark.results import speed
+
+    if args.json:
+        args.json.write_text(speed.text(found), encoding="utf-8")
+    if args.save:
+        speed.write(found)
         page.write_page()
-        print(f"see {display_path(place)}")
 
 
 def _given(args: Namespace) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import cross_entropy
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmark.cost.plain import plain
 from benchmark.cost.saved import SavedForBackward
 from benchmark.models.video_vit import VideoViT
 from benchmark.results.schema import ModelCost
@@ -46,7 +47,7 @@ def saved_bytes(model: VideoViT, *, size: int) -> int:
 
     Counted on the meta device: what attention's kernels keep differs by a few percent.
     """
-    meta, clip = _on_meta(model, size, backward=True)
+    meta, clip = _on_meta(copy.deepcopy(model), size, backward=True)
     with SavedForBackward(meta) as saved:
         loss = cross_entropy(meta(clip), torch.zeros(1, dtype=torch.int64, device="meta"))
     del loss
@@ -77,8 +78,8 @@ def model_costs(model: VideoViT, *, size: int, views: int) -> ModelCost:
 
 
 def _count(model: VideoViT, size: int, *, backward: bool) -> int:
-    """Count on a copy on the meta device, which computes nothing."""
-    meta, clip = _on_meta(model, size, backward=backward)
+    """Count the papers' form of the model on the meta device, which computes nothing."""
+    meta, clip = _on_meta(plain(model), size, backward=backward)
     formulas = {torch.ops.aten.convolution_backward: _convolution_backward}
     counter = FlopCounterMode(display=False, custom_mapping=formulas)
     # Some releases of torch count fused attention as nothing: count it as two products.
@@ -89,12 +90,12 @@ def _count(model: VideoViT, size: int, *, backward: bool) -> int:
     return int(counter.get_total_flops()) // 2  # torch counts a multiply and an add
 
 
-def _on_meta(model: VideoViT, size: int, *, backward: bool) -> tuple[VideoViT, torch.Tensor]:
-    """Return a copy of a model, and one clip for it, where nothing is computed."""
-    meta = copy.deepcopy(model).to("meta").train(backward)
+def _on_meta(own: VideoViT, size: int, *, backward: bool) -> tuple[VideoViT, torch.Tensor]:
+    """Take a model that nobody else has, and a clip for it, to where nothing is computed."""
+    meta = own.to("meta").train(backward)
     meta.vit.set_grad_checkpointing(False)
-    channels = model.vit.patch_embed.proj.in_channels
-    return meta, torch.empty(1, channels, model.frames, size, size, device="meta")
+    channels = meta.vit.patch_embed.proj.in_channels
+    return meta, torch.empty(1, channels, meta.frames, size, size, device="meta")
 
 
 def _convolution_backward(

@@ -17,7 +17,8 @@ from benchmark.methods._temporal import TemporalEmbedding
 from benchmark.methods.aim import AIMBlock
 from benchmark.methods.full import DividedBlock
 from benchmark.methods.st_adapter import STAdapter
-from benchmark.methods.zeroi2v import ShiftedQKV
+from benchmark.methods.zeroi2v import LinearAdapter, ShiftedQKV
+from benchmark.models.activations import QuickGELU
 from benchmark.models.video_vit import VideoViT
 
 
@@ -79,6 +80,14 @@ def _divided_block(self: DividedBlock, x: Tensor) -> Tensor:
     return x
 
 
+def _linear_adapter(self: LinearAdapter, x: Tensor) -> Tensor:
+    return x + self.scale * self.up(self.dropout(self.down(x)))
+
+
+def _quick_gelu(self: QuickGELU, x: Tensor) -> Tensor:
+    return x * torch.sigmoid(1.702 * x)
+
+
 def _shifted_qkv(self: ShiftedQKV, x: Tensor) -> Tensor:
     """Li et al.: keys and values are cloned, and shifted heads assigned from what was there."""
     t = self.frames
@@ -104,5 +113,7 @@ FORMS: dict[type, Callable[[Any, Tensor], Tensor]] = {
     STAdapter: _st_adapter,
     AIMBlock: _aim_block,
     DividedBlock: _divided_block,
+    LinearAdapter: _linear_adapter,
     ShiftedQKV: _shifted_qkv,
+    QuickGELU: _quick_gelu,
 }
