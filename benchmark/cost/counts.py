@@ -5,7 +5,6 @@ convolutions and attention. The papers' tool also counts a norm as five operatio
 which adds 0.1 %; norms, activations and additions are left out here.
 """
 
-import copy
 import math
 from typing import Any
 
@@ -43,11 +42,11 @@ def training_macs(model: VideoViT, *, size: int) -> int:
 
 
 def saved_bytes(model: VideoViT, *, size: int) -> int:
-    """Return the bytes that training on one clip keeps for backward, in 32 bits.
+    """Return the bytes that training on one clip keeps for backward, in 32 bits, at most.
 
-    Counted on the meta device: what attention's kernels keep differs by a few percent.
+    Of the papers' form, on the meta device: what attention's kernels keep differs by a few percent.
     """
-    meta, clip = _on_meta(copy.deepcopy(model), size, backward=True)
+    meta, clip = _on_meta(plain(model), size, backward=True)
     with SavedForBackward(meta) as saved:
         loss = cross_entropy(meta(clip), torch.zeros(1, dtype=torch.int64, device="meta"))
     del loss
