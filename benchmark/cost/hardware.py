@@ -142,7 +142,7 @@ def _line(benches: Sequence[Bench], work: Work, *, forward: bool) -> tuple[float
     distinct = {macs for macs, _ in points}
     if of and len(distinct) > 1:
         slope, constant = statistics.linear_regression(*zip(*points, strict=True))
-        if constant >= 0 and slope > 0:
+        if constant >= 0 and slope >= 0:
             return constant, slope, sure
     return 0.0, statistics.median(seconds / macs for macs, seconds in points), sure
 

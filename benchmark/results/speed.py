@@ -86,6 +86,11 @@ class Bench:
     matrix_rate: float  # multiply-accumulates per second of a large matrix product
     rows: tuple[Row, ...]
 
+    def with_rows(self, newer: "Bench") -> "Bench":
+        """Return the newer bench with the methods that only this one has."""
+        rows = {row.method: row for row in (*self.rows, *newer.rows)}
+        return replace(newer, rows=tuple(rows.values()))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
@@ -131,7 +136,10 @@ class MachineSpeed:
 
     def merged(self, newer: "MachineSpeed") -> "MachineSpeed":
         """Return both, the newer where they are about the same."""
-        benches = {_key(each.settings): each for each in (*self.benches, *newer.benches)}
+        benches = {_key(each.settings): each for each in self.benches}
+        for each in newer.benches:
+            key = _key(each.settings)
+            benches[key] = benches[key].with_rows(each) if key in benches else each
         growth = {(each.method, each.axis): each for each in (*self.growth, *newer.growth)}
         return replace(
             newer,

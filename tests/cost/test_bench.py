@@ -145,11 +145,13 @@ def test_a_file_holds_what_was_written_and_keeps_what_else_it_had(
     )
     place = speed.write(machine(benches=(first,), loading=(clips,)), tmp_path / "a.json")
     assert speed.read(place) == machine(benches=(first,), loading=(clips,))
-    again = replace(first, matrix_rate=2e9, settings=replace(HOW, rounds=5))
+    more = replace(row, method="more")
+    again = replace(first, matrix_rate=2e9, settings=replace(HOW, rounds=5), rows=(more,))
     other = replace(first, settings=replace(HOW, batch=4))
     speed.write(machine(benches=(again, other)), place)
     found = speed.read(place)
     assert {each.settings.batch: each.matrix_rate for each in found.benches} == {2: 2e9, 4: 1e9}
+    assert [r.method for each in found.benches for r in each.rows] == ["zeroi2v", "more", "zeroi2v"]
     assert found.loading == (clips,) and found.machine.kind == "a-chip-r-9"
 
 
