@@ -12,8 +12,7 @@ NONE = "–"
 ABOUT = """\
 # Speed by kind of machine
 
-Written by `benchmark bench --save` from the files here, never by hand; `benchmark forecast` reads
-them.
+Written by `benchmark bench --save` from the files here, never by hand; `forecast` reads them.
 
 All forms of a method take turns in one process, in another order every round; times are medians
 over rounds, ratios medians of each round's ratio. A step is forward, backward and AdamW over what
