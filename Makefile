@@ -14,7 +14,7 @@ export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install sweep leaderboard release wandb-sync bench bench-data bench-board test test-quick lint format clean
+.PHONY: help install sweep leaderboard release wandb-sync bench bench-steps bench-data bench-board test test-quick lint format clean
 
 help:  ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -42,7 +42,10 @@ leaderboard: $(INSTALLED)  ## Write the boards of the records in results/
 release: $(INSTALLED)  ## Freeze the tables of the committed boards as this version
 	@$(PY) -m benchmark freeze
 
-bench: bench-data bench-board  ## Run every benchmark of speed there is
+bench: bench-steps bench-data bench-board  ## Run every benchmark of speed there is
+
+bench-steps: $(INSTALLED)  ## Measure each method's step beside the papers' form and the frozen ViT
+	@$(PY) -m benchmark bench
 
 bench-data: $(INSTALLED)  ## Compare decoders on videos of VIDEOS, a folder, or on some it writes
 	@$(PY) -m benchmark bench-data $(if $(VIDEOS),"$(VIDEOS)")

@@ -37,7 +37,8 @@ LAYERS = [  # from the ground up; a room imports of ours only what stands on a l
     {"benchmark.recipes"},
     {"benchmark.runs", "benchmark.results"},
     {"benchmark.leaderboard"},
-    {"benchmark.cost", "benchmark.tracking", "benchmark.inference"},
+    {"benchmark.cost"},
+    {"benchmark.tracking", "benchmark.inference"},
     {"benchmark.training", "benchmark.sweeps"},
     {"benchmark.cli", "benchmark.run"},
     {"benchmark.__main__"},
@@ -74,9 +75,9 @@ LIGHT = (
 NOT_LIGHT = {f"benchmark.recipes.{each}" for each in ("build", "buildable")}
 # Runs on a bare GPU machine, which has torch and timm but nothing to read videos or recipes with.
 BARE = (
-    *("benchmark.models", "benchmark.methods", "benchmark.official", "benchmark.cost.counts"),
-    "benchmark.cost.plain",
-    "benchmark.training.optim",
+    *("benchmark.models", "benchmark.methods", "benchmark.official", "benchmark.training.optim"),
+    *("benchmark.cost.counts", "benchmark.cost.saved", "benchmark.cost.plain"),
+    *("benchmark.cost.speed", "benchmark.results.speed", "benchmark.recipes.bare"),
 )
 ABSENT_THERE = {"pytorchvideo", "av", "wandb", "omegaconf", "lightning"}
 
