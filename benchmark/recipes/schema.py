@@ -121,6 +121,14 @@ class Save:
 
 
 @dataclass
+class Sharing:
+    """What runs of a sweep on one machine share: clips that one of them has decoded."""
+
+    gib: float = _set(least=0)  # of memory for clips, at most half of what is free; 0: none
+    views: Literal["memory", "disk", "none"] = MISSING  # test views kept for the merged model
+
+
+@dataclass
 class Slurm:
     """What a run asks of Slurm, besides its devices and nodes."""
 
@@ -155,6 +163,7 @@ class Recipe:
     optim: Optim = field(default_factory=Optim)
     trainer: Trainer = field(default_factory=Trainer)
     save: Save = field(default_factory=Save, metadata={"where": True})
+    sharing: Sharing = field(default_factory=Sharing, metadata={"where": True})
     slurm: Slurm = field(default_factory=Slurm, metadata={"where": True})
     wandb: Wandb = field(default_factory=Wandb, metadata={"where": True})
     decoder: Literal["pyav", "torchcodec"] = MISSING

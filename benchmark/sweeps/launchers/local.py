@@ -8,6 +8,7 @@ from benchmark.results import record
 from benchmark.runs import process
 from benchmark.runs.folder import held, holder
 from benchmark.runs.process import Process
+from benchmark.sweeps.clip_servers import clip_servers
 from benchmark.sweeps.devices import cores, device_variables, devices_of, gpus
 from benchmark.sweeps.display import Display
 from benchmark.sweeps.jobs import Failure, Job, run_argv, run_command
@@ -47,7 +48,11 @@ def run(
     free = {"cpu": [str(core) for core in range(cpus)], "gpu": list(cards)}
     needs = {job.name: devices_of(job, cpus, len(cards)) for job in jobs}
     waiting, running, failures = list(jobs), dict[str, _Running](), list[Failure]()
-    with process.interruptible(), Display(title, [job.name for job in jobs]) as display:
+    with (
+        process.interruptible(),
+        clip_servers(jobs) as clips,
+        Display(title, [job.name for job in jobs]) as display,
+    ):
         try:
             while waiting or running:
                 for job in list(waiting):
@@ -62,6 +67,7 @@ def run(
                         taken = [free[kind].pop(0) for _ in range(count)]
                         threads = max(1, cpus * count // max(1, len(cards)))
                         own = device_variables(kind, ",".join(taken), threads)
+                        own |= clips.get(job.name, {})
                         started = process.start(run_command(job, title, command(job)), own)
                         running[job.name] = _Running(job, started, kind, taken)
                         display.started(job.name, job.folder)
