@@ -25,6 +25,7 @@ from datamodules.preparation.audit import known_broken
 from datamodules.randomness import Stream, generator
 from datamodules.sharing import servers
 from datamodules.sharing.client import SharedClips
+from datamodules.sharing.kept_views import KeptViews
 from datamodules.sharing.key import training_key
 from datamodules.sharing.memory import slot_size
 from datamodules.sharing.wire import Hello
@@ -106,6 +107,7 @@ class VideoDataModule(LightningDataModule):
         self._std = torch.tensor(std).view(-1, 1, 1, 1)
         self._workers, self._most = workers, max_batch_per_device
         self.decoded = [0, 0]
+        self._kept: KeptViews | None = None
 
     def train_dataloader(self) -> DataLoader[Item]:
         """Return this rank's training clips, from where training is."""
@@ -141,7 +143,15 @@ class VideoDataModule(LightningDataModule):
     def test_dataloader(self) -> DataLoader[Item]:
         """Return this rank's videos of the evaluation split."""
         sampler = EvaluationSampler(self._testing, self._test_batch, *self._world_and_rank())
-        return self._loader(self._testing, sampler, self._test_batch)
+        return self._loader(self._kept or self._testing, sampler, self._test_batch)
+
+    def keep_views(self, size: float) -> None:
+        """Keep the views that are tested for the next pass over them, in so many bytes of memory.
+
+        Several ranks keep none: their workers are not forked from them.
+        """
+        if size and servers.possible() and self._world_and_rank()[0] == 1:
+            self._kept = KeptViews(self._testing, size)
 
     def accumulation(self, world: int) -> int:
         """Return over how many batches of this loader gradients are accumulated to one step.

@@ -122,10 +122,9 @@ class Save:
 
 @dataclass
 class Sharing:
-    """What runs of a sweep on one machine share: clips that one of them has decoded."""
+    """What decoded clips may take of memory: for all runs of a sweep on a machine, and in a run."""
 
-    gib: float = _set(least=0)  # of memory for clips, at most half of what is free; 0: none
-    views: Literal["memory", "disk", "none"] = MISSING  # test views kept for the merged model
+    gib: float = _set(least=0)  # at most half of what is free; 0: nothing is shared or kept
 
 
 @dataclass

@@ -6,6 +6,7 @@ Without an answer a worker decodes for itself, as it would alone, and asks no mo
 import os
 import socket
 import threading
+import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NamedTuple
@@ -124,6 +125,7 @@ class SharedClips:
         self._lock = threading.Lock()  # whoever forked may have held the other
         with suppress(OSError):
             self._connection = _Connection.to(self.address, self.hello)
+            weakref.finalize(self, self._connection.socket.close)
         if self._connection and get_worker_info() is not None:
             threading.Thread(target=self._lend, args=[make], daemon=True).start()
 

@@ -197,7 +197,7 @@ class Window:
         return None
 
     def done(self, position: int, slot: int, now: float, name: str | None = None) -> None:
-        """Note that a clip has been decoded, into `slot` if that is not -1, by whom it was meant for."""
+        """Note that a clip has been decoded, into `slot` (-1: none), by the run it was meant for."""
         self._busy.add(-1, now)
         if slot >= 0:
             since = self._decoding.pop(position)[1]
@@ -243,11 +243,9 @@ class Window:
 
     def _slot(self, run: Run, position: int, impatient: bool, now: float) -> int | None:
         """Return where a clip is to lie, -1 if nowhere, or None: `run` should wait for others."""
-        reach = run.front - self.slots
+        reach = run.front - self.slots - run.slack
         behind = [
-            position - each.front
-            for each in self.runs.values()
-            if reach <= each.front < position
+            position - each.front for each in self.runs.values() if reach <= each.front < position
         ]
         slot = self._room(bool(behind), now)
         if slot >= 0 or not behind:
@@ -296,7 +294,7 @@ class Window:
         if not self._seconds:
             return False
         capacity = decoders / self._seconds  # clips a second
-        far, last = run.front - self.slots / 4, run.front - self.slots
+        far, last = run.front - self.slots / 4, run.front - self.slots - run.slack
         losers = [each for each in self.runs.values() if last <= each.front < far]
         again = sum(each.taken.at(now) for each in losers) / capacity
         if max(self._busy.at(now) / decoders, self.load()) + again <= IDLE:

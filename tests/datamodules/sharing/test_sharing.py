@@ -2,7 +2,9 @@
 
 import os
 import signal
+import socket
 import subprocess
+import sys
 import tempfile
 import time
 from dataclasses import asdict, replace
@@ -175,7 +177,9 @@ def test_stand_ins_are_never_shared(motion, tmp_path):
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(Path(train_split.root, name).read_bytes())
     (tmp_path / broken[5]).write_bytes(b"no video")
-    data = replace(motion, splits={**motion.splits, "train": replace(train_split, root=str(tmp_path))})
+    data = replace(
+        motion, splits={**motion.splits, "train": replace(train_split, root=str(tmp_path))}
+    )
     lone = train(data, "", "", workers=0)[0]
     assert any((batch["broken"] == 5).any() for batch in lone)
     with clip_server(2**26) as address:
@@ -192,7 +196,7 @@ def test_nothing_is_left_where_whoever_started_the_server_is_killed(tmp_path):
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     before = set(os.listdir("/dev/shm"))
     owner = subprocess.Popen(
-        [os.sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment
     )
     assert owner.stdout is not None
     address = owner.stdout.readline().strip()
@@ -200,6 +204,7 @@ def test_nothing_is_left_where_whoever_started_the_server_is_killed(tmp_path):
     assert oct(Path(address).parent.stat().st_mode)[-3:] == "700"
     owner.kill()
     owner.wait()
+    owner.stdout.close()
     end = time.monotonic() + 30
     while list(tmp_path.iterdir()) or Path(f"/proc/{server}").exists():
         assert time.monotonic() < end, "the server outlives whoever started it"
@@ -212,8 +217,6 @@ def test_what_two_that_were_killed_left_is_tidied_up(tmp_path, monkeypatch):
     with clip_server(2**26) as alive:
         folder = tmp_path / f"{servers.PREFIX}dead"
         folder.mkdir()
-        import socket
-
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as gone:
             gone.bind(str(folder / "socket"))
         with clip_server(2**26):
