@@ -1,4 +1,4 @@
-"""How much happens a second and how busy something is, of late, by a clock that the caller reads."""
+"""How much happens a second and how busy something is, of late, by the caller's clock."""
 
 import math
 from collections.abc import Sequence

@@ -197,7 +197,7 @@ class Window:
         return None
 
     def done(self, position: int, slot: int, now: float, name: str | None = None) -> None:
-        """Note that a clip has been decoded, into `slot` (-1: none), by the run it was meant for."""
+        """Note that a clip has been decoded, into `slot` (-1: none), by the run that asked."""
         self._busy.add(-1, now)
         if slot >= 0:
             since = self._decoding.pop(position)[1]
