@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import asdict, replace
 from multiprocessing import get_context
 from pathlib import Path
@@ -103,13 +104,13 @@ def alone(motion: DatasetInfo) -> list[dict[str, Any]]:
 
 def server_of(address: str) -> int:
     """Return the process id of a server."""
-    folder = str(Path(address).parent)
-    for each in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if folder in each.read_text().split("\0"):
-                return int(each.parent.name)
-        except OSError:
-            continue
+    folder, end = str(Path(address).parent), time.monotonic() + 30
+    while time.monotonic() < end:  # it may be about to start
+        for each in Path("/proc").glob("[0-9]*/cmdline"):
+            with suppress(OSError):
+                if folder.encode() in each.read_bytes().split(b"\0"):
+                    return int(each.parent.name)
+        time.sleep(0.02)
     raise AssertionError("no server")
 
 
@@ -132,6 +133,7 @@ def test_without_workers_runs_share_too(motion, alone):
     assert first[1] == len(alone) * BATCH and second[1] < first[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("killed", ["server", "run", "stopped server"])
 def test_a_kill_in_the_middle_changes_no_bit(motion, alone, killed, monkeypatch):
     monkeypatch.setattr("datamodules.sharing.client.DEADLINE", 1.0)
@@ -153,6 +155,7 @@ def test_a_kill_in_the_middle_changes_no_bit(motion, alone, killed, monkeypatch)
     assert not Path(address).parent.exists() and not Path(f"/proc/{server}").exists()
 
 
+@pytest.mark.slow
 def test_whoever_has_other_clips_decodes_them(motion, alone):
     with clip_server(2**26) as address:
         (_, mine), clips = start(motion, address, "a", "k", 0.02), clips_of(motion)
@@ -188,6 +191,7 @@ def test_stand_ins_are_never_shared(motion, tmp_path):
     assert found[1][1] >= EPOCHS  # each decodes the stand-ins for itself
 
 
+@pytest.mark.slow
 def test_nothing_is_left_where_whoever_started_the_server_is_killed(tmp_path):
     code = (
         "import sys, time\nfrom datamodules.sharing.servers import clip_server\n"

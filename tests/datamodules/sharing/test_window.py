@@ -140,13 +140,13 @@ class Machine:
 
 
 # What decoders manage, as a multiple of what the slowest run trains on; the fastest run wants 3 x.
-@pytest.mark.parametrize("capacity", [0.5, 1, 1.5, 2, 3])
+@pytest.mark.parametrize("capacity", [1, 2, 3])
 def test_while_decoding_is_the_bottleneck_a_clip_is_decoded_about_once(capacity):
     machine = Machine(SPEEDS, cores=16, seconds=16 / capacity / SPEEDS[0]).run()
     assert len(machine.decoded) == machine.total and machine.ratio <= 1.3
 
 
-@pytest.mark.parametrize("capacity", [0.5, 2, 4.5, 6, 8, 12, 16, 24, 32])
+@pytest.mark.parametrize("capacity", [2, 6, 12, 24])
 def test_no_run_is_slower_than_alone(capacity):
     how = {"cores": 16, "seconds": 16 / capacity / SPEEDS[0]}
     alone, shared = (Machine(SPEEDS, **how, share=each).run() for each in (False, True))
