@@ -173,8 +173,8 @@ class Window:
             return None
         if position in self._failed or position in self._decoding:
             return self._decode(run, position, -1, now)
-        slot = self._slot(run, position, impatient, now)
-        return None if slot is None else self._decode(run, position, slot, now)
+        place = self._slot(run, position, impatient, now)
+        return None if place is None else self._decode(run, position, place, now)
 
     def task(self, now: float) -> tuple[int, int] | None:
         """Return position and slot of a clip that somebody idle should decode ahead, if any."""
