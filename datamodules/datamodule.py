@@ -33,6 +33,7 @@ from datamodules.transforms.mixup import mix
 from datamodules.transforms.random_erasing import erase
 from datamodules.transforms.settings import Augment
 
+ON_DEVICE = "video", "label"  # what a model computes with; all else of a batch is only read
 OUTLIVING = 90  # seconds a loader worker serves on after a SIGTERM, for the run to save
 
 
@@ -40,10 +41,11 @@ class VideoDataModule(LightningDataModule):
     """Train on one random clip of every video, test on all views of every video.
 
     A batch holds "video" uint8 (B, C, T, H, W), in testing (B, V, C, T, H, W), which becomes
-    normalised float32 on the device; "label" and "index" (B,), the latter counted within the
+    normalised float32 on the device; "label" (B,), there too; "index" (B,), counted within the
     split, -1 for a stand-in that is not scored; "broken" (B,): -1, or the index of a video that
     could not be decoded: in training another one stands in for it, in testing it is black.
-    Training batches also hold "epoch" (B,) and, where clips are mixed, "target" (B, K).
+    These two stay on the host, where reading them waits for nothing. Training batches also hold
+    "epoch" (B,) and, where clips are mixed, "target" (B, K).
 
     What is random about a training sample is a function of (seed, epoch, index). A step sees the
     same clips at every world size, and so does every forward pass of a test.
@@ -180,6 +182,14 @@ class VideoDataModule(LightningDataModule):
         self.decoded[0] += int(batch["decoded"].sum())
         self.decoded[1] += len(batch["decoded"])
         return {key: value for key, value in batch.items() if key != "decoded"}
+
+    def transfer_batch_to_device(
+        self, batch: Item, device: torch.device, dataloader_idx: int
+    ) -> Item:
+        """Move clips and labels; what stays on the host is read there without waiting for it."""
+        moving = {key: batch[key] for key in ON_DEVICE}
+        moved: Item = super().transfer_batch_to_device(moving, device, dataloader_idx)
+        return {**batch, **moved}
 
     def on_after_batch_transfer(self, batch: Item, dataloader_idx: int) -> Item:
         """Normalise "video" where it is now, (..., C, T, H, W); erase and mix training clips."""

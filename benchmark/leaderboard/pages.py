@@ -18,6 +18,7 @@ from benchmark.leaderboard.tables import (
 )
 from benchmark.recipes.compose import changes
 from benchmark.recipes.name import RunName, shared_overrides
+from benchmark.results.published import Published
 from benchmark.results.record import Record
 
 TITLE = "# Leaderboard: "
@@ -93,6 +94,21 @@ def board(protocol: str, records: Sequence[Record], found: Tables | None = None)
     parts = [f"{TITLE}{escape(protocol)}\n", f"{WRITTEN} [All boards](../README.md)\n"]
     first, *others = (picture(name, text) for name, text in PICTURES.items())
     parts += [first, LEGEND] if found else []
+    parts += sections(found)
+    parts += ["## Pictures\n", *others, RULES] if found else []
+    if left := sum(each.metrics.split != "test" for each in records):
+        parts.append(f"Left out: {_count(left, 'run')} scored on held-out training clips.\n")
+    return "\n".join(parts)
+
+
+def sections(found: Tables, printed: Published | None = None) -> list[str]:
+    """Return what a page says of tables: each with its notes, beside papers, and of all data.
+
+    Args:
+        found: The tables.
+        printed: What papers print. None: `results/published.yaml`, read where it is needed.
+    """
+    parts = []
     for name, rows in found.items():
         parts.append(f"## {' · '.join(escape(part) for part in name.split('/')[1:])}\n")
         ceiling = order_blind_ceiling(rows)
@@ -102,13 +118,9 @@ def board(protocol: str, records: Sequence[Record], found: Tables | None = None)
             parts.append(f"**Not the data of the first table of this name:** {escape(other)}.\n")
         parts += [_table(rows), *(f"{note}\n" for note in notes(rows))]
         intervals = {row.method: row.interval for row in rows if row.interval}
-        papers = beside_papers(rows, intervals=intervals)
+        papers = beside_papers(rows, printed, intervals)
         parts += [papers] if papers else []
-    parts += [_overall(found)] if found else []
-    parts += ["## Pictures\n", *others, RULES] if found else []
-    if left := sum(each.metrics.split != "test" for each in records):
-        parts.append(f"Left out: {_count(left, 'run')} scored on held-out training clips.\n")
-    return "\n".join(parts)
+    return [*parts, _overall(found)] if found else []
 
 
 def _overall(found: Tables) -> str:

@@ -13,7 +13,7 @@ from benchmark.errors import UserError
 from benchmark.leaderboard import board, pages
 from benchmark.recipes import compose, proportion
 from benchmark.recipes.name import SCRATCH, RunName
-from benchmark.results import answers, predictions, record
+from benchmark.results import answers, examination, predictions, record
 from benchmark.results.record import Record
 from benchmark.results.staleness import to_do
 from benchmark.runs.folder import AGAIN, LOG, SET_ASIDE, clear, held
@@ -150,9 +150,14 @@ def _chosen(
 
 
 def _set_aside(job: Job) -> dict[Path, Path]:
-    """Move the record a run may have to where it works; return what was moved, and where to."""
+    """Move the record a run may have, and all beside it, to where the run works.
+
+    Returns:
+        What was moved, and where to.
+    """
     file, moved = record.path(job.name), dict[Path, Path]()
-    for each in (file, answers.path(file), predictions.path(file)):
+    beside = (answers.path(file), predictions.path(file), examination.path(file))
+    for each in (file, *beside):
         if each.exists():
             job.folder.mkdir(parents=True, exist_ok=True)
             moved[each] = job.folder / f"{SET_ASIDE}{each.name}"

@@ -6,9 +6,10 @@ import json
 from collections.abc import Sequence
 from typing import Literal
 
-from benchmark.leaderboard.columns import COLUMNS, Column, values
+from benchmark.leaderboard.columns import COLUMNS, Column, Value, values
 from benchmark.leaderboard.tables import Row, Tables
 
+DIGITS = 12  # of what is no whole number: machines, and versions of numpy, differ in later ones
 LATEX = {
     "\\": r"\textbackslash{}",
     **{each: f"\\{each}" for each in "&%$#_{}"},
@@ -38,7 +39,7 @@ def as_csv(found: Tables) -> str:
 
 def as_json(found: Tables) -> str:
     """Return the same as JSON: {table: [{column: value}]}, None for what is not known."""
-    plain = {name: [values(row) for row in table] for name, table in found.items()}
+    plain = {name: [printed(row) for row in table] for name, table in found.items()}
     return json.dumps(plain, indent=2, allow_nan=False) + "\n"
 
 
@@ -53,10 +54,20 @@ def export(found: Tables, form: Literal["csv", "json", "latex"]) -> str:
     return {"csv": as_csv, "json": as_json, "latex": as_latex}[form](found)
 
 
+def printed(row: Row) -> dict[str, Value]:
+    """Return a row's values to DIGITS significant digits; whole numbers keep all of theirs."""
+
+    def cut(value: Value) -> Value:
+        whole = not isinstance(value, float) or value.is_integer()
+        return value if whole else float(f"{value:.{DIGITS}g}")
+
+    return {name: cut(value) for name, value in values(row).items()}
+
+
 def _cells(name: str, row: Row) -> dict[str, object]:
     protocol, data, backbone = name.split("/", 2)
     place = {"protocol": protocol, "data": data, "backbone": backbone}
-    return place | {key: "" if value is None else value for key, value in values(row).items()}
+    return place | {key: "" if value is None else value for key, value in printed(row).items()}
 
 
 def _tabular(name: str, table: Sequence[Row], columns: Sequence[Column]) -> str:
