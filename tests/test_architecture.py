@@ -28,6 +28,7 @@ LAYERS = [  # from the ground up; a room imports of ours only what stands on a l
         "datamodules.sanity",
     },
     {"datamodules.loading", "datamodules.preparation"},
+    {"datamodules.sharing"},
     {"datamodules.datamodule", "datamodules.speed"},
     {"benchmark.errors"},
     {"benchmark.lookup", "benchmark.terminal"},

@@ -133,6 +133,13 @@ class Save:
 
 
 @dataclass
+class Sharing:
+    """What decoded clips may take of memory: for all runs of a sweep on a machine, and in a run."""
+
+    gib: float = _set(least=0)  # at most half of what is free; 0: nothing is shared or kept
+
+
+@dataclass
 class Slurm:
     """What a run asks of Slurm, besides its devices and nodes."""
 
@@ -171,6 +178,7 @@ class Recipe:
     untuned: bool = MISSING  # whether a run is wanted that should be tuned, and is not
     trainer: Trainer = field(default_factory=Trainer)
     save: Save = field(default_factory=Save, metadata={"where": True})
+    sharing: Sharing = field(default_factory=Sharing, metadata={"where": True})
     slurm: Slurm = field(default_factory=Slurm, metadata={"where": True})
     wandb: Wandb = field(default_factory=Wandb, metadata={"where": True})
     decoder: Literal["pyav", "torchcodec"] = MISSING

@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import torch
+import torch.distributed as dist
 from lightning import Trainer
 
 from benchmark.recipes.tuned import is_tuned
@@ -59,7 +60,18 @@ def data_provenance(
         broken_test_names=tuple(map(dataset.splits[data.evaluation_split].name, broken_test)),
         shared=len(shared_files(dataset)),
         shared_content=None if copies is None else len(copies),
+        decoded=decoded_share(data),
     )
+
+
+def decoded_share(data: VideoDataModule) -> float | None:
+    """Return how many clips all ranks decoded per training clip, None where none was shared."""
+    everyone: list[list[int] | None] = [data.decoded]
+    if dist.is_available() and dist.is_initialized():
+        everyone = [None] * dist.get_world_size()
+        dist.all_gather_object(everyone, data.decoded)
+    decoded, got = (sum(each) for each in zip(*filter(None, everyone), strict=True))
+    return round(decoded / got, 4) if got else None
 
 
 def environment(

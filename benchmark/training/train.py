@@ -50,6 +50,8 @@ from datamodules.progress_bar import ProgressBar
 if TYPE_CHECKING:
     from benchmark.tracking.wandb_callback import WandbCallback
 
+GIB = 2**30
+
 
 def train(recipe: Recipe) -> Record:
     """Train and test `recipe`, write its record and answers per video, and return the record.
@@ -111,6 +113,8 @@ def train(recipe: Recipe) -> Record:
     try:
         if trainer.is_global_zero:
             monitor.start_test(videos)
+        if _merges(task) and not recipe.cache:  # it is tested twice
+            datamodule.keep_views(recipe.sharing.gib * GIB)
         scores = evaluate(trainer, task, datamodule)
         test_seconds = time.perf_counter() - start
         merged = evaluate_merged(trainer, task, datamodule)

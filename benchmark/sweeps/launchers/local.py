@@ -9,6 +9,7 @@ from benchmark.results import record
 from benchmark.runs import preloaded, process
 from benchmark.runs.folder import held, holder
 from benchmark.runs.process import Process
+from benchmark.sweeps.clip_servers import clip_servers
 from benchmark.sweeps.devices import cores, device_variables, devices_of, gpus
 from benchmark.sweeps.display import Display
 from benchmark.sweeps.jobs import Failure, Job, run_argv, run_command
@@ -52,6 +53,7 @@ def run(
     with (
         process.interruptible(),
         preloaded.server() if several else nullcontext() as server,
+        clip_servers(jobs) as clips,
         Display(title, [job.name for job in jobs]) as display,
     ):
         try:
@@ -68,6 +70,7 @@ def run(
                         taken = [free[kind].pop(0) for _ in range(count)]
                         threads = max(1, cpus * count // max(1, len(cards)))
                         own = device_variables(kind, ",".join(taken), threads)
+                        own |= clips.get(job.name, {})
                         started = process.start(
                             run_command(job, title, command(job)), own, server=server
                         )
