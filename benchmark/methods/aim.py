@@ -13,6 +13,14 @@ from benchmark.methods._ranges import demand_share, width_of
 from benchmark.methods._temporal import add_temporal_embedding
 from benchmark.models.video_vit import VideoViT, blocks
 
+FACTS = {
+    "sees_time": {"adapters": ["temporal"]},
+    "starts_frozen": True,
+    "merges": False,
+    "backpropagates": True,
+    "needs_class_token": False,
+}
+
 ADAPTERS = ("temporal_in", "temporal", "spatial", "joint")
 
 

@@ -16,6 +16,14 @@ from torch import Tensor, nn
 from benchmark.methods._ranges import demand_size
 from benchmark.models.video_vit import VideoViT, blocks
 
+FACTS = {
+    "sees_time": True,
+    "starts_frozen": True,
+    "merges": False,
+    "backpropagates": True,
+    "needs_class_token": False,
+}
+
 SITES = ("attn", "mlp")
 
 

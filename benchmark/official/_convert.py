@@ -111,7 +111,7 @@ def converted(
         if "tokens_per_frame" not in config:
             raise UserError(
                 f"no patch embedding in the {method} file: it holds only what was trained, and "
-                "needs the image tower beside it (base)"
+                "needs CLIP's visual tower beside it (base)"
             )
         tower = _stand_in(config)
         state, ours = tower | state, {name: name for name in tower} | ours
@@ -199,7 +199,8 @@ def _taken_apart(
 
     `stacked` says of which block a stack's first is.
     """
-    found, parts = dict(state), {name: (name,) for name in state}
+    found = dict(state)
+    parts: dict[str, tuple[str, ...]] = {name: (name,) for name in state}
     for name in stacked.keys() & state.keys():
         each = {f"{name}.{stacked[name] + i}": t for i, t in enumerate(found.pop(name))}
         found |= each

@@ -61,7 +61,7 @@ _PORT = {
 }
 NAMES = {theirs: f"vit.{own}" for theirs, own in (_CLIP | _TIMM | _PORT).items()}
 
-# Queries, keys and values, where they stand apart: a third each of timm's `attn.qkv`, in this order.
+# Queries, keys and values, where they stand apart: in this order a third each of timm's `attn.qkv`.
 # None: VideoMAE's keys have no bias.
 _SPLIT = (
     (f"{TIMM_BLOCK}.attn.qkv.weight", tuple(f"{TIMM_BLOCK}.attn.{x}_proj.weight" for x in "qkv")),
