@@ -74,6 +74,7 @@ NOT_LIGHT = {f"benchmark.recipes.{each}" for each in ("build", "buildable")}
 # Runs on a bare GPU machine, which has torch and timm but nothing to read videos or recipes with.
 BARE = (
     *("benchmark.models", "benchmark.methods", "benchmark.official", "benchmark.cost.counts"),
+    "benchmark.cost.plain",
     "benchmark.training.optim",
 )
 ABSENT_THERE = {"pytorchvideo", "av", "wandb", "omegaconf", "lightning"}

@@ -5,7 +5,6 @@ convolutions and attention. The papers' tool also counts a norm as five operatio
 which adds 0.1 %; norms, activations and additions are left out here.
 """
 
-import copy
 import math
 from typing import Any
 
@@ -15,6 +14,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import cross_entropy
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmark.cost.plain import plain
 from benchmark.models.video_vit import VideoViT
 from benchmark.results.schema import ModelCost
 
@@ -64,8 +64,8 @@ def model_costs(model: VideoViT, *, size: int, views: int) -> ModelCost:
 
 
 def _count(model: VideoViT, size: int, *, backward: bool) -> int:
-    """Count on a copy on the meta device, which computes nothing."""
-    meta = copy.deepcopy(model).to("meta").train(backward)
+    """Count the papers' form of the model on the meta device, which computes nothing."""
+    meta = plain(model).to("meta").train(backward)
     meta.vit.set_grad_checkpointing(False)
     channels = model.vit.patch_embed.proj.in_channels
     clip = torch.empty(1, channels, model.frames, size, size, device="meta")

@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 import torch
-from einops import rearrange
 from timm.layers.drop import DropPath
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from benchmark.methods._ranges import demand_share, width_of
-from benchmark.methods._temporal import add_temporal_embedding
+from benchmark.methods._temporal import add_temporal_embedding, attend_over_time
 from benchmark.models.video_vit import VideoViT, blocks
 
 FACTS = {
@@ -58,10 +57,10 @@ class AIMBlock(nn.Module):
         """Map tokens (B T, N, D) to tokens (B T, N, D)."""
         b, adapt = self.block, self.adapt
         if "temporal" in adapt:
-            y = b.norm1(rearrange(x, "(b t) n d -> (b n) t d", t=self.frames))
+            y = b.norm1(x)
             y = adapt["temporal_in"](y) if "temporal_in" in adapt else y
-            y = adapt["temporal"](b.ls1(b.attn(y)))
-            x = x + self.drop_path(rearrange(y, "(b n) t d -> (b t) n d", n=x.shape[1]))
+            y = adapt["temporal"](b.ls1(attend_over_time(b.attn, y, self.frames)))
+            x = x + self.drop_path(y)
 
         y = b.ls1(b.attn(b.norm1(x)))
         x = x + b.drop_path1(adapt["spatial"](y) if "spatial" in adapt else y)

@@ -5,12 +5,11 @@ The latter is TimeSformer (Bertasius et al., 2021), https://arxiv.org/abs/2102.0
 
 import copy
 
-import torch
-from einops import rearrange, reduce, repeat
+from einops import reduce, repeat
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
-from benchmark.methods._temporal import add_temporal_embedding
+from benchmark.methods._temporal import add_temporal_embedding, attend_over_time
 from benchmark.models.video_vit import VideoViT, blocks
 
 FACTS = {
@@ -43,14 +42,15 @@ class DividedBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map tokens (B T, N, D) to tokens (B T, N, D)."""
         b, t, p = self.block, self.frames, self.prefix
-        y = rearrange(x[:, p:], "(b t) n d -> (b n) t d", t=t)
-        y = self.temporal_proj(self.temporal_attn(self.temporal_norm(y)))
-        y = rearrange(y, "(b n) t d -> (b t) n d", n=x.shape[1] - p)
-        x = torch.cat([x[:, :p], x[:, p:] + y], dim=1)
+        y = attend_over_time(self.temporal_attn, self.temporal_norm(x), t)
+        y = self.temporal_proj(y)
+        y[:, :p] = 0
+        x = x + y
 
         y = b.drop_path1(b.ls1(b.attn(b.norm1(x))))
         once = reduce(y[:, :p], "(b t) n d -> b n d", "mean", t=t)
-        x = x + torch.cat([repeat(once, "b n d -> (b t) n d", t=t), y[:, p:]], dim=1)
+        y[:, :p] = repeat(once, "b n d -> (b t) n d", t=t)
+        x = x + y
         x = x + b.drop_path2(b.ls2(b.mlp(b.norm2(x))))
         return x
 

@@ -8,12 +8,13 @@ has read them for the last time, so it cannot matter to a ViT that reads out its
 
 from collections.abc import Sequence
 
-import torch
 from einops import rearrange
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from benchmark.methods._ranges import demand_size
+from benchmark.methods._temporal import convolve_over_time
 from benchmark.models.video_vit import VideoViT, blocks
 
 FACTS = {
@@ -38,6 +39,7 @@ class STAdapter(nn.Module):
     ) -> None:
         super().__init__()
         self.prefix, self.fold = prefix, fold
+        self.over_time_only = tuple(kernel[1:]) == (1, 1)
         self.down = nn.Linear(dim, width)
         padding = tuple(k // 2 for k in kernel)
         self.conv = nn.Conv3d(width, width, tuple(kernel), padding=padding, groups=width)
@@ -48,10 +50,16 @@ class STAdapter(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map tokens (B T, N, D) to tokens (B T, N, D); prefix tokens pass through."""
-        y = self.down(x[:, self.prefix :])
-        y = self.conv(rearrange(y, "(b t) (h w) d -> b d t h w", **self.fold))
-        y = self.up(rearrange(y, "b d t h w -> (b t) (h w) d"))
-        return torch.cat([x[:, : self.prefix], x[:, self.prefix :] + y], dim=1)
+        y = self.down(x)
+        if self.over_time_only:
+            y = convolve_over_time(y, self.conv, self.fold["t"])
+        else:
+            patches = rearrange(y[:, self.prefix :], "(b t) (h w) d -> b d t h w", **self.fold)
+            patches = rearrange(self.conv(patches), "b d t h w -> (b t) (h w) d")
+            y = F.pad(patches, (0, 0, self.prefix, 0))
+        y = self.up(y)
+        y[:, : self.prefix] = 0
+        return x + y
 
 
 class STBlock(nn.Module):

@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 import torch
-from einops import rearrange
 from torch import Tensor, nn
+from torch.nn import functional as F
 
+from benchmark.methods._head_shifts import shift_heads
 from benchmark.methods._ranges import demand_share, width_of
 from benchmark.methods._temporal import add_temporal_embedding
 from benchmark.models.video_vit import VideoViT, blocks
@@ -42,7 +43,8 @@ class LinearAdapter(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map tokens (..., D) to tokens (..., D)."""
-        return x + self.scale * self.up(self.dropout(self.down(x)))
+        hidden = self.dropout(self.down(x))
+        return x + F.linear(hidden, self.scale * self.up.weight, self.scale * self.up.bias)
 
     def matrix(self) -> tuple[Tensor, Tensor]:
         """Return weight (D, D) and bias (D,) of the one affine map this adapter is, in float32."""
@@ -97,25 +99,7 @@ class ShiftedQKV(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map tokens (B T, N, D) to queries, keys and values (B T, N, 3 D)."""
-        shape = {"t": self.frames, "h": self.heads, "qkv": 3}
-        y = rearrange(self.qkv(x), "(b t) n (qkv h d) -> b t n qkv h d", **shape)
-        q, kv = y[:, :, :, :1], y[:, :, :, 1:]
-        parts, head = [], 0
-        for offset, count in self.shifts.items():
-            parts.append(_shift(kv[..., head : head + count, :], offset))
-            head += count
-        kv = torch.cat([*parts, kv[..., head:, :]], dim=-2)
-        y = torch.cat([q, kv], dim=3)
-        return rearrange(y, "b t n qkv h d -> (b t) n (qkv h d)")
-
-
-def _shift(x: Tensor, offset: int) -> Tensor:
-    """Return frame t + offset of (B, T, ...) in the place of frame t, or frame t at the border."""
-    frames = x.shape[1]
-    reach = min(abs(offset), frames)
-    if offset < 0:
-        return torch.cat([x[:, :reach], x[:, : frames - reach]], dim=1)
-    return torch.cat([x[:, reach:], x[:, frames - reach :]], dim=1)
+        return shift_heads(self.qkv(x), self.frames, self.heads, self.shifts)
 
 
 def zeroi2v(

@@ -9,11 +9,18 @@ Shapes, here and in every method:
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from functools import partial
+from itertools import chain
 
+import torch
 from einops import rearrange, reduce
 from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from benchmark.models.activations import quicken
 
 
 class VideoViT(nn.Module):
@@ -24,6 +31,8 @@ class VideoViT(nn.Module):
 
     `norm` is empty unless a method moves the ViT's final norm there, behind the average over time
     (ST-Adapter); AIM and ZeroI2V leave it where it is, before that average.
+
+    What lies before the first thing that trains runs under no_grad: nothing is saved there.
 
     Args:
         vit: a timm `VisionTransformer` without its classifier (`num_classes=0`).
@@ -37,12 +46,34 @@ class VideoViT(nn.Module):
     ) -> None:
         super().__init__()
         self.frames = frames
+        quicken(vit)
         self.vit = vit.requires_grad_(False)
         self.norm: nn.Module = nn.Identity()
+        self.reader: nn.Module | None = None
+        self.taps: tuple[int, ...] = ()
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(vit.embed_dim, num_classes)
-        nn.init.normal_(self.head.weight, std=0.02)
-        nn.init.zeros_(self.head.bias)
+        self.head = _head(vit.embed_dim, num_classes)
+
+    def read_by(self, reader: nn.Module, *, taps: Sequence[int], width: int) -> None:
+        """Let a module make the clip's feature from what the frozen ViT makes of every frame.
+
+        The model's pooling, average over time and `norm` are left out then.
+
+        Args:
+            reader: maps normalised clips (B, C, T, H, W) and a list of tokens (B T, N, D), one
+                for each of `taps`, to features (B, width).
+            taps: which tokens, in any order: 0 for those that enter the first block, n for those
+                that leave the n-th, one more than there are blocks for those behind the final norm.
+            width: of the feature; the head is made anew for it.
+
+        Raises:
+            ValueError: there are no such tokens.
+        """
+        last = len(self.vit.blocks) + 1
+        if wrong := [tap for tap in taps if not 0 <= tap <= last]:
+            raise ValueError(f"taps has {wrong}; this ViT has 0 to {last}")
+        self.reader, self.taps = reader, tuple(taps)
+        self.head = _head(width, self.head.out_features)
 
     def forward(self, video: Tensor) -> Tensor:
         """Map normalised clips (B, C, T, H, W) to logits (B, K)."""
@@ -52,11 +83,44 @@ class VideoViT(nn.Module):
     def features(self, video: Tensor) -> Tensor:
         """Map normalised clips (B, C, T, H, W) to what the head sees of them, (B, D)."""
         x = rearrange(video, "b c t h w -> (b t) c h w", t=self.frames)
-        x = self.vit.forward_features(x)  # (B T, N, D)
-        x = self.vit.forward_head(x, pre_logits=True)  # (B T, D)
+        tapped: dict[int, Tensor] = {}
+        saves = x.requires_grad
+        for number, (stage, parameters) in enumerate(self._stages()):
+            saves = saves or any(p.requires_grad for p in parameters)
+            frozen = torch.is_grad_enabled() and not saves
+            with torch.no_grad() if frozen else nullcontext():
+                x = stage(x)
+            if number in self.taps:
+                tapped[number] = x
+        features: Tensor
+        if self.reader is not None:
+            features = self.reader(video, [tapped[tap] for tap in self.taps])
+            return features
         x = reduce(x, "(b t) d -> b d", "mean", t=self.frames)
-        features: Tensor = self.norm(x)
+        features = self.norm(x)
         return features
+
+    def _stages(self) -> Iterator[tuple[Callable[[Tensor], Tensor], Iterator[nn.Parameter]]]:
+        """Yield timm's forward pass in steps: frames to tokens, blocks, final norm, pooling."""
+        vit = self.vit
+        own = chain(
+            vit.parameters(recurse=False), vit.patch_embed.parameters(), vit.norm_pre.parameters()
+        )
+        yield self._embed, own
+        for block in vit.blocks:
+            again = vit.grad_checkpointing and torch.is_grad_enabled()
+            yield partial(_recomputed, block) if again else block, block.parameters()
+        yield vit.norm, vit.norm.parameters()
+        if self.reader is None:
+            read = [m for m in (vit.attn_pool, vit.fc_norm) if isinstance(m, nn.Module)]
+            pool = partial(vit.forward_head, pre_logits=True)  # (B T, N, D) to (B T, D)
+            yield pool, chain.from_iterable(m.parameters() for m in read)
+
+    def _embed(self, x: Tensor) -> Tensor:
+        """Map frames (B T, C, H, W) to tokens (B T, N, D), as timm's `forward_features` does."""
+        vit = self.vit
+        tokens: Tensor = vit.norm_pre(vit.patch_drop(vit._pos_embed(vit.patch_embed(x))))
+        return tokens
 
     def train(self, mode: bool = True) -> VideoViT:
         """Set the mode of what trains; what is frozen as a whole stays in eval mode.
@@ -101,6 +165,19 @@ class VideoViT(nn.Module):
         merged = copy.deepcopy(self)
         _merge_children(merged)
         return merged
+
+
+def _head(width: int, num_classes: int) -> nn.Linear:
+    head = nn.Linear(width, num_classes)
+    nn.init.normal_(head.weight, std=0.02)
+    nn.init.zeros_(head.bias)
+    return head
+
+
+def _recomputed(block: nn.Module, x: Tensor) -> Tensor:
+    """Run a block that saves its input only, and runs again for backward."""
+    y: Tensor = checkpoint(block, x, use_reentrant=False)
+    return y
 
 
 def blocks(vit: VisionTransformer) -> Iterator[tuple[int, Block]]:
