@@ -1,7 +1,7 @@
 """Adapters behind a block's layers: Houlsby et al. (2019), https://arxiv.org/abs/1902.00751.
 
-Theirs stand behind attention and MLP; Pfeiffer et al. (2021), https://arxiv.org/abs/2005.00247, keep
-the one behind the MLP, which is the row called "Adapter" in benchmarks of image models.
+Theirs stand behind attention and MLP; Pfeiffer et al. (2021), https://arxiv.org/abs/2005.00247,
+keep the one behind the MLP, which is the row called "Adapter" in benchmarks of image models.
 """
 
 from collections.abc import Sequence

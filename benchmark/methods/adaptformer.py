@@ -1,7 +1,7 @@
 """AdaptFormer (Chen et al., 2022), https://arxiv.org/abs/2205.13535: a bottleneck beside every MLP.
 
-The paper's video models attend over all frames by themselves. On an image ViT the method is blind to
-the order of frames, and its row is the control for adapters that are not.
+The paper's video models attend over all frames by themselves. On an image ViT the method is blind
+to the order of frames, and its row is the control for adapters that are not.
 """
 
 import math
@@ -42,7 +42,7 @@ class Bottleneck(nn.Module):
 
 
 class AdaptFormerBlock(nn.Module):
-    """A frozen timm block with a bottleneck beside its MLP, which reads what no norm has touched."""
+    """A frozen timm block with a bottleneck beside its MLP that reads what no norm has touched."""
 
     def __init__(self, block: Block, adapter: Bottleneck) -> None:
         super().__init__()

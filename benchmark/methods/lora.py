@@ -24,9 +24,7 @@ LAYERS = ("qkv", "q", "k", "v", "proj", "fc1", "fc2")
 class LowRank(nn.Module):
     """A low-rank map that starts at zero: scale * up(down(dropout(x)))."""
 
-    def __init__(
-        self, inputs: int, outputs: int, rank: int, scale: float, dropout: float
-    ) -> None:
+    def __init__(self, inputs: int, outputs: int, rank: int, scale: float, dropout: float) -> None:
         super().__init__()
         self.scale = scale
         self.dropout = nn.Dropout(dropout)

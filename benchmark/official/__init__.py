@@ -7,7 +7,8 @@ A paper's file is called as golden files call it, mostly as its method, and hold
     STACKED what is one tensor there and one per block here, and the block that its first is of
     UNUSED  what the authors' files hold, and may even train, but nothing reads: left out
 
-and a function that returns the method's options. That function is given
+and a function that returns the method's options, or None where all was merged into the tower. It is
+given
 
     state   the file's tensors, under the authors' names without what surrounds the tower
     vit     an untrained ViT of the tower's shape, before the method

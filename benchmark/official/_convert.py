@@ -123,7 +123,9 @@ def converted(
             raise UserError(f"frames is {frames}; the file's temporal embedding has {count}")
 
     vit = _towers.untrained({ours[theirs]: tensor for theirs, tensor in state.items()}, heads)
-    options = lookup.find(PAPERS, method)(state, vit, config) | method_options
+    told = lookup.find(PAPERS, method)(state, vit, config)
+    own_method = "linear_probe" if told is None else getattr(paper, "METHOD", method)
+    options = (told or {}) | method_options
     if text is not None:
         options = {"text": text} | options
     head = next((theirs for theirs, name in ours.items() if name == "head.weight"), None)
@@ -132,7 +134,6 @@ def converted(
         raise UserError(f"no head in the {method} file ({' or '.join(heads_) or 'text'})")
     classes = len(text if head is None else state[head])  # type: ignore[arg-type]
     before = {f"vit.{name}": parameter for name, parameter in vit.named_parameters()}
-    own_method = getattr(paper, "METHOD", method)
     model = adapt(vit, own_method, frames=frames, classes=classes, **options)
     # a method moves and wraps what the ViT has: a parameter is told by being the same one
     after = {id(parameter): name for name, parameter in model.named_parameters()}
@@ -174,10 +175,12 @@ def our_name(theirs: str, names: Mapping[str, str]) -> str:
     A `*` in `names` stands for a number between dots, the same on both sides.
     """
     numbers = iter(re.findall(r"\.(\d+)(?=\.|$)", theirs))
-    pattern = _towers.pattern(theirs)
-    layer, _, kind = pattern.rpartition(".")
-    own = names.get(pattern) or (f"{names[layer]}.{kind}" if layer in names else None)
-    return theirs if own is None else re.sub(r"\*", lambda _: next(numbers), own)
+    for name in (theirs, _towers.pattern(theirs)):
+        layer, _, kind = name.rpartition(".")
+        own = names.get(name) or (f"{names[layer]}.{kind}" if layer in names else None)
+        if own is not None:
+            return re.sub(r"\*", lambda _: next(numbers), own)
+    return theirs
 
 
 def _paper(method: str) -> ModuleType:

@@ -1,7 +1,7 @@
 """The towers that authors start from: what their code calls a ViT's tensors, and its shape.
 
-Three families of names are known: OpenAI's of CLIP, timm's (with what was split or flattened of
-them since), and those of the PyTorch port of Google's ViT. They are facts of the files; the code
+Four families of names are known: OpenAI's of CLIP, timm's (with what was split or flattened of them
+since), those of the PyTorch port of Google's ViT, and ARC's of the same. They are facts of the files; the code
 here is ours.
 """
 
@@ -18,6 +18,7 @@ from benchmark.errors import UserError
 CLIP_BLOCK = "transformer.resblocks.*"
 TIMM_BLOCK = "blocks.*"
 PORT_BLOCK = "transformer.encoder.layer.*"
+ARC_BLOCK = "transformer.layer.*"
 
 _CLIP = {
     "class_embedding": "cls_token",
@@ -59,7 +60,18 @@ _PORT = {
     f"{PORT_BLOCK}.ffn.fc1": "blocks.*.mlp.fc1",
     f"{PORT_BLOCK}.ffn.fc2": "blocks.*.mlp.fc2",
 }
-NAMES = {theirs: f"vit.{own}" for theirs, own in (_CLIP | _TIMM | _PORT).items()}
+_ARC = {
+    "embedding.cls": "cls_token",
+    "embedding.position_embedding": "pos_embed",
+    "embedding.projective": "patch_embed.proj",
+    "transformer.layer_norm": "norm",
+    f"{ARC_BLOCK}.att_layer_norm": "blocks.*.norm1",
+    f"{ARC_BLOCK}.attention.projective": "blocks.*.attn.proj",
+    f"{ARC_BLOCK}.fnn_layer_norm": "blocks.*.norm2",
+    f"{ARC_BLOCK}.mlp.fc1": "blocks.*.mlp.fc1",
+    f"{ARC_BLOCK}.mlp.fc2": "blocks.*.mlp.fc2",
+}
+NAMES = {theirs: f"vit.{own}" for theirs, own in (_CLIP | _TIMM | _PORT | _ARC).items()}
 
 # Queries, keys and values, where they stand apart: in this order a third each of timm's `attn.qkv`.
 # None: VideoMAE's keys have no bias.
@@ -73,9 +85,10 @@ _SPLIT = (
     *(
         (
             f"{TIMM_BLOCK}.attn.qkv.{kind}",
-            tuple(f"{PORT_BLOCK}.attn.{each}.{kind}" for each in ("query", "key", "value")),
+            tuple(f"{attention}.{each}.{kind}" for each in ("query", "key", "value")),
         )
         for kind in ("weight", "bias")
+        for attention in (f"{PORT_BLOCK}.attn", f"{ARC_BLOCK}.attention")
     ),
 )
 

@@ -6,7 +6,6 @@ from typing import Any
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 
-from benchmark.errors import UserError
 from benchmark.official._towers import TIMM_BLOCK, in_blocks
 
 LAYERS = {"attn.qkv": "qkv", "attn.proj": "proj", "mlp.fc1": "fc1", "mlp.fc2": "fc2"}
@@ -24,7 +23,7 @@ NAMES = (
 
 def lora(
     state: Mapping[str, Tensor], vit: VisionTransformer, config: Mapping[str, Any]
-) -> dict[str, Any]:
+) -> dict[str, Any] | None:
     """Return the options that the file tells; no shape tells `lora_alpha`, peft's default is 8."""
     found = {
         own: in_blocks(state, f"{each}.lora_A.default.weight", block=TIMM_BLOCK)
@@ -32,7 +31,7 @@ def lora(
     }
     found = {own: blocks for own, blocks in found.items() if blocks}
     if not found:
-        raise UserError("no update of lora in the file")
+        return None
     first = next(iter(found.values()))
     return {
         "layers": list(found),

@@ -6,7 +6,6 @@ from typing import Any
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 
-from benchmark.errors import UserError
 from benchmark.official._towers import TIMM_BLOCK, in_blocks
 
 METHOD = "lora"
@@ -19,9 +18,9 @@ NAMES = {
 
 def noah_lora(
     state: Mapping[str, Tensor], vit: VisionTransformer, config: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Return the options that the file tells, which are all."""
+) -> dict[str, Any] | None:
+    """Return the options that the file tells, which are all; None of a merged one."""
     found = in_blocks(state, "attn.LoRA_a.weight", block=TIMM_BLOCK)
     if not found:
-        raise UserError("no update of lora in the file")
+        return None
     return {"layers": ["qkv"], "rank": len(found[min(found)])}
