@@ -26,17 +26,17 @@ class Factors(nn.Module):
     """The factors that all layers share; gone after merging.
 
     `down` (rank, D) and `up` (D, rank), which starts at zero. As a Tucker decomposition there is
-    also a core (rank, rank, rank) and its coordinates (rank, 12 per block).
+    also a core (rank, rank, rank) and its coordinates (rank, columns).
     """
 
-    def __init__(self, dim: int, rank: int, depth: int, form: str) -> None:
+    def __init__(self, dim: int, rank: int, columns: int, form: str) -> None:
         super().__init__()
         self.down = nn.Linear(dim, rank, bias=False)
         self.up = nn.Linear(rank, dim, bias=False)
         nn.init.zeros_(self.up.weight)
         if form == "tucker":
             self.core = nn.Parameter(torch.empty(rank, rank, rank))
-            self.coordinates = nn.Parameter(torch.empty(rank, 12 * depth))
+            self.coordinates = nn.Parameter(torch.empty(rank, columns))
             nn.init.xavier_uniform_(self.core)
             nn.init.xavier_uniform_(self.coordinates)
 
@@ -67,22 +67,23 @@ class TuckerCores(nn.Module):
         factors: the shared ones.
         first: which of the coordinates are these cores' first.
         inputs, outputs: chunks; there are as many coordinates as their product.
+        mlp: whether they are an MLP's.
     """
 
-    def __init__(self, factors: Factors, first: int, inputs: int, outputs: int) -> None:
+    def __init__(
+        self, factors: Factors, first: int, inputs: int, outputs: int, *, mlp: bool
+    ) -> None:
         super().__init__()
         self._factors = [factors]  # in a list: parameters belong to one module
         self.span = slice(first, first + inputs * outputs)
-        self.inputs, self.outputs = inputs, outputs
+        self.mlp, self.wide = mlp, inputs > outputs
 
     def forward(self) -> Tensor:
         """Return the core (rank outputs, rank inputs)."""
         factors = self._factors[0]
         slices = factors.core @ factors.coordinates[:, self.span]
-        if self.inputs > 1:
-            return slices.flatten(1)
-        if self.outputs > 3:
-            return slices.flatten(1).T
+        if self.mlp:
+            return slices.flatten(1) if self.wide else slices.flatten(1).T
         return torch.cat([each.T for each in slices.unbind(-1)])
 
 
@@ -135,40 +136,48 @@ def fact(
     """Train one update of all layers of all blocks, factored in one `form`, times `scale`.
 
     The authors choose `rank` and `scale` (0.01 to 100) per dataset. ViT-B/16, rank 16: 61,440
-    parameters as a tensor train, 30,976 in Tucker's form, plus the head; none is left after merging.
+    parameters as a tensor train, 30,976 in Tucker's form, plus the head; merging leaves none.
     """
     demand_size("rank", rank)
     demand_share("dropout", dropout)
     vit = model.vit
-    _demand_mlps(vit)
-    factors = Factors(vit.embed_dim, rank, len(vit.blocks), form)
+    ratio = _mlp_ratio(vit)
+    columns = 4 + 2 * ratio  # of a block: queries, keys, values, projection, and the MLP's chunks
+    factors = Factors(vit.embed_dim, rank, columns * len(vit.blocks), form)
 
-    def factored(linear: nn.Linear, first: int, count: int = 1) -> FactoredLinear:
+    def factored(
+        linear: nn.Linear, first: int, *, count: int = 1, mlp: bool = False
+    ) -> FactoredLinear:
         inputs, outputs = _chunks(linear, vit.embed_dim)
         core: nn.Module
         if form == "tucker":
-            core = TuckerCores(factors, first, inputs, outputs)
+            core = TuckerCores(factors, first, inputs, outputs, mlp=mlp)
         else:
             core = TrainCores(rank * inputs, rank * outputs, count)
         return FactoredLinear(linear, factors, core, scale, dropout)
 
     for index, block in blocks(vit):
-        attn, mlp, first = block.attn, block.mlp, 12 * index
+        attn, mlp, first = block.attn, block.mlp, columns * index
         attn.qkv = factored(attn.qkv, first, count=3)
         attn.proj = factored(attn.proj, first + 3)
-        mlp.fc1 = factored(mlp.fc1, first + 4)
-        mlp.fc2 = factored(mlp.fc2, first + 8)
+        mlp.fc1 = factored(mlp.fc1, first + 4, mlp=True)
+        mlp.fc2 = factored(mlp.fc2, first + 4 + ratio, mlp=True)
     vit.factors = factors
 
 
-def _demand_mlps(vit: VisionTransformer) -> None:
-    """Check that every MLP is two layers, four times as wide as the ViT between them."""
+def _mlp_ratio(vit: VisionTransformer) -> int:
+    """Return how many times as wide as the ViT its MLPs are.
+
+    Raises:
+        ValueError: they are not two layers, or not a whole number of times as wide.
+    """
+    dim, ratios = vit.embed_dim, set[float]()
     for _, block in blocks(vit):
-        for name, chunks in (("fc1", (1, 4)), ("fc2", (4, 1))):
-            linear = getattr(block.mlp, name, None)
-            sizes = tuple(vit.embed_dim * chunk for chunk in chunks)
-            shape = isinstance(linear, nn.Linear) and (linear.in_features, linear.out_features)
-            if shape != sizes:
-                raise ValueError(
-                    f"fact needs an MLP of two layers, four times as wide as {sizes[0]}"
-                )
+        layers = [getattr(block.mlp, name, None) for name in ("fc1", "fc2")]
+        if not all(isinstance(each, nn.Linear) for each in layers):
+            raise ValueError(f"fact needs MLPs of two layers, this ViT has {type(block.mlp)}")
+        ratios |= {layers[0].out_features / dim, layers[1].in_features / dim}
+    ratio = ratios.pop()
+    if ratios or ratio != int(ratio):
+        raise ValueError("fact needs MLPs a whole number of times as wide as the ViT")
+    return int(ratio)

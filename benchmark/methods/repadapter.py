@@ -1,4 +1,4 @@
-"""RepAdapter (Luo et al., 2023), https://arxiv.org/abs/2302.08106: linear adapters that merge away."""
+"""RepAdapter (Luo et al., 2023), https://arxiv.org/abs/2302.08106: adapters that merge away."""
 
 from collections.abc import Sequence
 

@@ -1,8 +1,8 @@
 """The towers that authors start from: what their code calls a ViT's tensors, and its shape.
 
-Four families of names are known: OpenAI's of CLIP, timm's (with what was split or flattened of them
-since), those of the PyTorch port of Google's ViT, and ARC's of the same. They are facts of the files; the code
-here is ours.
+Four families of names are known: OpenAI's of CLIP, timm's (with what was split or flattened of
+them since), those of the PyTorch port of Google's ViT, and ARC's of the same. They are facts of the
+files; the code here is ours.
 """
 
 import functools

@@ -1,4 +1,4 @@
-"""The adapter of NOAH's code, https://github.com/ZhangYuanhan-AI/NOAH: behind the MLP, QuickGELU."""
+"""The adapter of NOAH, https://github.com/ZhangYuanhan-AI/NOAH: behind the MLP, QuickGELU."""
 
 from collections.abc import Mapping
 from typing import Any
