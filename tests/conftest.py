@@ -9,7 +9,7 @@ os.environ["WANDB_MODE"] = "offline"
 
 import pytest
 import torch
-from tiny import BACKBONES, FRAMES, METHODS, SIZE, Build, construct
+from tiny import BACKBONES, FRAMES, METHODS, PAIRS, SIZE, Build, construct
 from torch import Tensor
 
 torch.set_num_threads(1)
@@ -26,14 +26,23 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
                     terminalreporter.write_line(str(line))
 
 
-@pytest.fixture(params=METHODS)
-def name(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give a test that asks for `name` or `backbone` each recipe, each kind, or each pair there is.
+
+    A method stands on every kind of backbone it takes, a further recipe of it on one.
+    """
+    marks = metafunc.definition.iter_markers("parametrize")
+    given = {word for mark in marks for word in _words(mark.args[0])}
+    asked = {"name", "backbone"} & set(metafunc.fixturenames) - given
+    if asked == {"name", "backbone"}:
+        metafunc.parametrize(("name", "backbone"), PAIRS)
+    elif asked:
+        each = asked.pop()
+        metafunc.parametrize(each, METHODS if each == "name" else BACKBONES)
 
 
-@pytest.fixture(params=BACKBONES)
-def backbone(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+def _words(names: str | tuple[str, ...]) -> list[str]:
+    return names.replace(" ", "").split(",") if isinstance(names, str) else list(names)
 
 
 @pytest.fixture

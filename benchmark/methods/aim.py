@@ -14,6 +14,14 @@ from benchmark.methods._ranges import demand_share, width_of
 from benchmark.methods._temporal import add_temporal_embedding, mix_over_time
 from benchmark.models.video_vit import VideoViT, blocks
 
+FACTS = {
+    "sees_time": {"adapters": ["temporal"]},
+    "starts_frozen": True,
+    "merges": False,
+    "backpropagates": True,
+    "needs_class_token": False,
+}
+
 ADAPTERS = ("temporal_in", "temporal", "spatial", "joint")
 
 

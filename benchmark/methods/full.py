@@ -12,6 +12,14 @@ from torch import Tensor, nn
 from benchmark.methods._temporal import add_temporal_embedding, attend_over_time
 from benchmark.models.video_vit import VideoViT, blocks
 
+FACTS = {
+    "sees_time": {"temporal": ["divided"]},
+    "starts_frozen": True,
+    "merges": False,
+    "backpropagates": True,
+    "needs_class_token": False,
+}
+
 
 class DividedBlock(nn.Module):
     """A timm block that attends over time, patch by patch, before it attends within the frame.

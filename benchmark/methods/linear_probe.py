@@ -2,6 +2,14 @@
 
 from benchmark.models.video_vit import VideoViT
 
+FACTS = {
+    "sees_time": False,
+    "starts_frozen": True,
+    "merges": False,
+    "backpropagates": False,
+    "needs_class_token": False,
+}
+
 
 def linear_probe(model: VideoViT) -> None:
     """Train nothing but the head."""

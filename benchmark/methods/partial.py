@@ -2,6 +2,14 @@
 
 from benchmark.models.video_vit import VideoViT
 
+FACTS = {
+    "sees_time": False,
+    "starts_frozen": True,
+    "merges": False,
+    "backpropagates": True,
+    "needs_class_token": False,
+}
+
 
 def partial(model: VideoViT, *, blocks: int = 1) -> None:
     """Train the last `blocks` blocks and the final norm.

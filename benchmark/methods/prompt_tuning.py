@@ -12,6 +12,14 @@ from torch import Tensor, nn
 from benchmark.methods._ranges import demand_share, demand_size
 from benchmark.models.video_vit import VideoViT, blocks
 
+FACTS = {
+    "sees_time": False,
+    "starts_frozen": False,
+    "merges": False,
+    "backpropagates": True,
+    "needs_class_token": False,
+}
+
 
 class Prompts(nn.Module):
     """Learned tokens, put between the prefix tokens and the patches."""

@@ -17,6 +17,14 @@ from benchmark.methods._ranges import demand_size
 from benchmark.methods._temporal import ConvolutionOverTime
 from benchmark.models.video_vit import VideoViT, blocks
 
+FACTS = {
+    "sees_time": True,
+    "starts_frozen": True,
+    "merges": False,
+    "backpropagates": True,
+    "needs_class_token": False,
+}
+
 SITES = ("attn", "mlp")
 
 

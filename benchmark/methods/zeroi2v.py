@@ -17,6 +17,14 @@ from benchmark.methods._ranges import demand_share, width_of
 from benchmark.methods._temporal import add_temporal_embedding
 from benchmark.models.video_vit import VideoViT, blocks
 
+FACTS = {
+    "sees_time": True,
+    "starts_frozen": True,
+    "merges": True,
+    "backpropagates": True,
+    "needs_class_token": False,
+}
+
 ADAPTERS = ("qkv", "proj", "fc1", "fc2")
 
 

@@ -103,8 +103,10 @@ class VideoViT(nn.Module):
     def _stages(self) -> Iterator[tuple[Callable[[Tensor], Tensor], Iterator[nn.Parameter]]]:
         """Yield timm's forward pass in steps: frames to tokens, blocks, final norm, pooling."""
         vit = self.vit
-        own = chain(
-            vit.parameters(recurse=False), vit.patch_embed.parameters(), vit.norm_pre.parameters()
+        later = {"blocks", "norm", "fc_norm", "attn_pool"}
+        own = chain(  # also what a method shares among blocks, which the first of them may read
+            vit.parameters(recurse=False),
+            *(each.parameters() for name, each in vit.named_children() if name not in later),
         )
         yield self._embed, own
         for block in vit.blocks:

@@ -6,10 +6,12 @@ options, let our method change the ViT, and fill what came of it; what is left o
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Any
+from types import ModuleType
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,9 +20,19 @@ from benchmark import lookup
 from benchmark.errors import UserError, nearest
 from benchmark.methods import adapt
 from benchmark.models.video_vit import VideoViT
-from benchmark.official import _clip
+from benchmark.official import _towers
+from benchmark.official._towers import bare_name
 
 PAPERS = "benchmark.official"
+PATCHES, POSITIONS = "vit.patch_embed.proj.weight", "vit.pos_embed"
+
+
+class Converted(NamedTuple):
+    """A model of the shape of an authors' file, what is to fill it, and who is who."""
+
+    model: VideoViT
+    tensors: dict[str, Tensor]  # under our names
+    names: dict[str, tuple[str, ...]]  # the authors' bare names of what is in their file: ours
 
 
 def from_official(
@@ -30,86 +42,131 @@ def from_official(
     heads: int,
     frames: int,
     base: Mapping[str, Tensor] | None = None,
+    text: Tensor | None = None,
     config: Mapping[str, Any] | None = None,
     **method_options: Any,
 ) -> VideoViT:
     """Return our model with the weights of the authors' `state_dict`, in float32 and eval mode.
 
     Width, depth, patch, image size, classes, which adapters there are and their shape are read off
-    the tensors. A ZeroI2V file without adapters is a merged one and gives a merged model.
+    the tensors. A ZeroI2V file without adapters is a merged one and gives a merged model. A file of
+    a reader alone gives it over an untrained tower, whose tokens `model.reader` can be given.
 
     Args:
         state_dict: the authors' tensors under their names, with `backbone.` before them or not.
         method: of a file in `benchmark/official`, such as `st_adapter`.
         heads: of the attention; no tensor's shape tells.
-        frames: T. A temporal embedding in the file must agree.
-        base: CLIP's visual tower, for files that hold only what was trained (ST-Adapter's).
+        frames: T, read from the video. A temporal embedding in the file must agree.
+        base: the image tower, for files that hold only what was trained (ST-Adapter's, EVL's).
+        text: CLIP's features of the class names (K, E), for heads that compare with them.
         config: the authors' options under their names, for what shapes don't tell.
         method_options: the same under our names: AIM's and ZeroI2V's `scale`, ZeroI2V's `shifts`.
 
     Raises:
         UserError: a tensor is missing, left over or of another shape, named.
     """
-    if method not in (papers := lookup.names(PAPERS)):
-        raise UserError(f"no converter for {method!r}{nearest(method, papers)}")
-    state = whole_state(state_dict, base or {}, method)
-    model, names = unfilled(
-        state, method=method, heads=heads, frames=frames, config=config or {}, **method_options
+    made = converted(
+        state_dict,
+        method=method,
+        heads=heads,
+        frames=frames,
+        base=base or {},
+        text=text,
+        config=config or {},
+        **method_options,
     )
-    _fill(model, {names[theirs]: tensor for theirs, tensor in state.items()})
-    return model.eval()
+    _fill(made.model, made.tensors)
+    return made.model.eval()
 
 
-def whole_state(
-    state_dict: Mapping[str, Tensor], base: Mapping[str, Tensor], method: str
-) -> dict[str, Tensor]:
-    """Return an authors' tensors with those of `base` they lack, under `bare_name`s.
-
-    Raises:
-        UserError: tower and base are missing.
-    """
-    state = _clip.tower(base) | {bare_name(name): t for name, t in state_dict.items()}
-    state.pop("proj", None)
-    if missing := [name for name in _clip.ESSENTIAL if name not in state]:
-        raise UserError(
-            f"no {', '.join(missing)} in the {method} file: it holds only what was trained, and "
-            "needs CLIP's visual tower beside it (base)"
-        )
-    return state
-
-
-def unfilled(
-    state: Mapping[str, Tensor],
+def converted(
+    state_dict: Mapping[str, Tensor],
     *,
     method: str,
     heads: int,
     frames: int,
+    base: Mapping[str, Tensor],
+    text: Tensor | None,
     config: Mapping[str, Any],
     **method_options: Any,
-) -> tuple[VideoViT, dict[str, str]]:
-    """Return our model of the shape of `state`, untrained, and our name of each of its tensors.
+) -> Converted:
+    """Return our model of the shape of an authors' file, untrained, and what is to fill it.
 
     Raises:
-        UserError: a tensor that tells the shape is missing, or of another shape.
+        UserError: there is no such paper, or a tensor that tells the shape is missing or of another
+            shape.
     """
-    paper = lookup.find(PAPERS, method)
-    names = _clip.NAMES | import_module(f"{PAPERS}.{method}").NAMES
+    paper = _paper(method)
+    names = _towers.NAMES | paper.NAMES
+    unused = (*getattr(paper, "UNUSED", ()), *(["proj"] if "proj" not in names else []))
+    own = {bare_name(name): tensor for name, tensor in state_dict.items()}
+    own = {name: t for name, t in own.items() if not is_one_of(name, unused)}
+    whole, went = _towers.joined(own)
+    state, parts = _taken_apart(whole, getattr(paper, "STACKED", {}))
+    tower, _ = _towers.joined(_towers.visual(base))
+    state = tower | state
     ours = {theirs: our_name(theirs, names) for theirs in state}
-    if "temporal_embedding" in state and state["temporal_embedding"].shape[1] != frames:
-        found = state["temporal_embedding"].shape[1]
-        raise UserError(f"frames is {frames}; the file's temporal embedding has {found}")
-    vit = _clip.untrained(state, heads)
-    options = paper(state, vit, config) | method_options
-    head = next((theirs for theirs, own in ours.items() if own == "head.weight"), None)
-    if head is None:
-        known = " or ".join(f"{theirs}.weight" for theirs, own in names.items() if own == "head")
-        raise UserError(f"no head in the {method} file ({known})")
+    found = set(ours.values())
+    if alone := PATCHES not in found:
+        if "tokens_per_frame" not in config:
+            raise UserError(
+                f"no patch embedding in the {method} file: it holds only what was trained, and "
+                "needs CLIP's visual tower beside it (base)"
+            )
+        tower = _stand_in(config)
+        state, ours = tower | state, {name: name for name in tower} | ours
+    elif POSITIONS not in found:
+        state["pos_embed"], ours["pos_embed"] = _fixed_positions(state, ours, config), POSITIONS
+    for theirs in ("temporal_embedding", "time_embed"):
+        if theirs in state and state[theirs].shape[-2] != frames:
+            count = state[theirs].shape[-2]
+            raise UserError(f"frames is {frames}; the file's temporal embedding has {count}")
+
+    vit = _towers.untrained({ours[theirs]: tensor for theirs, tensor in state.items()}, heads)
+    told = lookup.find(PAPERS, method)(state, vit, config)
+    own_method = "linear_probe" if told is None else getattr(paper, "METHOD", method)
+    options = (told or {}) | method_options
+    if text is not None:
+        options = {"text": text} | options
+    head = next((theirs for theirs, name in ours.items() if name == "head.weight"), None)
+    if head is None and text is None:
+        heads_ = [f"{theirs}.weight" for theirs, name in names.items() if name == "head"]
+        raise UserError(f"no head in the {method} file ({' or '.join(heads_) or 'text'})")
+    classes = len(text if head is None else state[head])  # type: ignore[arg-type]
     before = {f"vit.{name}": parameter for name, parameter in vit.named_parameters()}
-    model = adapt(vit, method, frames=frames, classes=len(state[head]), **options)
+    model = adapt(vit, own_method, frames=frames, classes=classes, **options)
     # a method moves and wraps what the ViT has: a parameter is told by being the same one
     after = {id(parameter): name for name, parameter in model.named_parameters()}
     moved = {name: after.get(id(parameter), name) for name, parameter in before.items()}
-    return model, {theirs: moved.get(own, own) for theirs, own in ours.items()}
+    ours = {theirs: moved.get(name, name) for theirs, name in ours.items()}
+    needed, given = model.state_dict().keys(), {n for each in parts.values() for n in each}
+    tensors = {ours[n]: t for n, t in state.items() if n in given or ours[n] in needed}
+    if alone:  # what stands in for the tower stays as it was made
+        tensors = {n: t for n, t in model.state_dict().items() if n.startswith("vit.")} | tensors
+    who = {theirs: tuple(ours[n] for n in parts[joined]) for theirs, joined in went.items()}
+    return Converted(model, tensors, who)
+
+
+def paper_of(state_dict: Mapping[str, Tensor], method: str) -> str:
+    """Return which paper's file `state_dict` is, of those whose method is our `method`.
+
+    Raises:
+        UserError: no paper's is.
+    """
+    papers = [each for each in lookup.names(PAPERS) if _method_of(each) == method]
+    if not papers:
+        known = sorted({_method_of(each) for each in lookup.names(PAPERS)})
+        raise UserError(f"no converter for {method!r}{nearest(method, known)}")
+
+    def named(paper: str) -> int:
+        names = import_module(f"{PAPERS}.{paper}").NAMES
+        return sum(our_name(bare_name(each), names) != bare_name(each) for each in state_dict)
+
+    return max(papers, key=named)
+
+
+def _method_of(paper: str) -> str:
+    return str(lookup.fact(PAPERS, paper, "METHOD") or paper)
 
 
 def our_name(theirs: str, names: Mapping[str, str]) -> str:
@@ -117,16 +174,64 @@ def our_name(theirs: str, names: Mapping[str, str]) -> str:
 
     A `*` in `names` stands for a number between dots, the same on both sides.
     """
-    numbers = iter(re.findall(r"\.(\d+)(?=\.)", theirs))
-    pattern = re.sub(r"\.\d+(?=\.)", ".*", theirs)
-    layer, _, kind = pattern.rpartition(".")
-    own = names.get(pattern) or (f"{names[layer]}.{kind}" if layer in names else None)
-    return theirs if own is None else re.sub(r"\*", lambda _: next(numbers), own)
+    numbers = iter(re.findall(r"\.(\d+)(?=\.|$)", theirs))
+    for name in (theirs, _towers.pattern(theirs)):
+        layer, _, kind = name.rpartition(".")
+        own = names.get(name) or (f"{names[layer]}.{kind}" if layer in names else None)
+        if own is not None:
+            return re.sub(r"\*", lambda _: next(numbers), own)
+    return theirs
 
 
-def bare_name(name: str) -> str:
-    """Return an author's name without what surrounds the tower."""
-    return name.removeprefix("module.").removeprefix("backbone.")
+def _paper(method: str) -> ModuleType:
+    if method not in (papers := lookup.names(PAPERS)):
+        raise UserError(f"no converter for {method!r}{nearest(method, papers)}")
+    return import_module(f"{PAPERS}.{method}")
+
+
+def is_one_of(name: str, patterns: tuple[str, ...]) -> bool:
+    """Return whether a name is, or lies below, one of `patterns`, in which `*` is a number."""
+    own = _towers.pattern(name)
+    return any(own == each or own.startswith(f"{each}.") for each in patterns)
+
+
+def _taken_apart(
+    state: Mapping[str, Tensor], stacked: Mapping[str, int]
+) -> tuple[dict[str, Tensor], dict[str, tuple[str, ...]]]:
+    """Return a state whose stacks over blocks are a tensor per block, and what each became.
+
+    `stacked` says of which block a stack's first is.
+    """
+    found = dict(state)
+    parts: dict[str, tuple[str, ...]] = {name: (name,) for name in state}
+    for name in stacked.keys() & state.keys():
+        each = {f"{name}.{stacked[name] + i}": t for i, t in enumerate(found.pop(name))}
+        found |= each
+        parts[name] = tuple(each)
+    return found, parts
+
+
+def _fixed_positions(
+    state: Mapping[str, Tensor], ours: Mapping[str, str], config: Mapping[str, Any]
+) -> Tensor:
+    """Return the sines of a tower whose positions are not in its file, (1, N, D)."""
+    if "image_size" not in config:
+        raise UserError("no positions in the file; say its image_size in config")
+    patches = next(state[theirs] for theirs, name in ours.items() if name == PATCHES)
+    grid = int(config["image_size"]) // patches.shape[-1]
+    return _towers.sines(grid**2, len(patches))
+
+
+def _stand_in(config: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Return a tower of one block, all zeros, for a reader that comes without one."""
+    width, tokens = int(config["width"]), int(config["tokens_per_frame"])
+    if math.isqrt(tokens) ** 2 != tokens:
+        raise UserError(f"tokens_per_frame is {tokens}, not a square of patches")
+    return {
+        PATCHES: torch.zeros(width, 3, 8, 8),
+        POSITIONS: torch.zeros(1, tokens, width),
+        "vit.blocks.0.mlp.fc1.weight": torch.zeros(4 * width, width),
+    }
 
 
 def _fill(model: VideoViT, state: Mapping[str, Tensor]) -> None:

@@ -8,7 +8,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 
 from benchmark.errors import UserError
-from benchmark.official._clip import BLOCK, added
+from benchmark.official._towers import CLIP_BLOCK, added
 
 ADAPTERS = {
     "T_Adapter_in": "temporal_in",
@@ -18,7 +18,7 @@ ADAPTERS = {
 }
 LAYERS = {"D_fc1": "down", "D_fc2": "up"}
 NAMES = {"temporal_embedding": "vit.norm_pre.0.embedding", "cls_head.fc_cls": "head"} | {
-    f"{BLOCK}.{adapter}.{layer}": f"vit.blocks.*.adapt.{own}.{part}"
+    f"{CLIP_BLOCK}.{adapter}.{layer}": f"vit.blocks.*.adapt.{own}.{part}"
     for adapter, own in ADAPTERS.items()
     for layer, part in LAYERS.items()
 }

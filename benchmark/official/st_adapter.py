@@ -7,12 +7,12 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 
 from benchmark.errors import UserError
-from benchmark.official._clip import BLOCK, added, in_blocks
+from benchmark.official._towers import CLIP_BLOCK, added, in_blocks
 
 SITES = {"adapter_pre_attn": "attn", "adapter_pre_mlp": "mlp"}
 LAYERS = {"fc1": "down", "conv": "conv", "fc2": "up"}
 NAMES = {"fc": "head"} | {
-    f"{BLOCK}.{adapter}.{layer}": f"vit.blocks.*.adapt.{site}.{part}"
+    f"{CLIP_BLOCK}.{adapter}.{layer}": f"vit.blocks.*.adapt.{site}.{part}"
     for adapter, site in SITES.items()
     for layer, part in LAYERS.items()
 }

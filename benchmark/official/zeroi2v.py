@@ -7,7 +7,7 @@ from typing import Any
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 
-from benchmark.official._clip import BLOCK, added
+from benchmark.official._towers import CLIP_BLOCK, added
 
 ADAPTERS = {
     "T_Adapter_in": "attn.qkv.qkv",
@@ -17,7 +17,7 @@ ADAPTERS = {
 }
 LAYERS = {"D_fc1": "down", "D_fc2": "up"}
 NAMES = {"temporal_embedding": "vit.norm_pre.0.embedding", "cls_head.fc_cls": "head"} | {
-    f"{BLOCK}.{adapter}.{layer}": f"vit.blocks.*.{linear}.adapter.{part}"
+    f"{CLIP_BLOCK}.{adapter}.{layer}": f"vit.blocks.*.{linear}.adapter.{part}"
     for adapter, linear in ADAPTERS.items()
     for layer, part in LAYERS.items()
 }

@@ -16,7 +16,7 @@ from benchmark.models import backbone, checkpoint
 from benchmark.models.checkpoint import Checkpoint
 from benchmark.models.video_vit import VideoViT
 from benchmark.models.weights import fingerprint
-from benchmark.official import from_official
+from benchmark.official import from_official, paper_of
 from benchmark.recipes import compose, proportion
 from benchmark.recipes.schema import Backbone, Recipe
 from datamodules.dataset_info import DatasetInfo, hold_out
@@ -162,7 +162,7 @@ def from_official_file(
         vit = backbone.build(b.name, size=recipe.clip.size, options=b.options)
     model = from_official(
         state_dict,
-        method=recipe.method["name"],
+        method=paper_of(state_dict, recipe.method["name"]),
         heads=int(vit.blocks[0].attn.num_heads),  # type: ignore[union-attr, arg-type]
         frames=recipe.clip.frames,
         base=base,

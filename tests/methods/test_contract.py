@@ -11,7 +11,7 @@ import torch
 import torch.distributed as dist
 from omegaconf import OmegaConf
 from places import FIXTURES
-from tiny import BACKBONES, FRAMES, METHODS, SIZE, Build, construct
+from tiny import BACKBONES, FRAMES, METHODS, PAIRS, REFUSED, SIZE, Build, construct
 from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
@@ -23,14 +23,10 @@ from benchmark.models import backbone as backbones
 from benchmark.models import checkpoint
 from benchmark.models.video_vit import VideoViT
 from benchmark.recipes import compose
+from benchmark.recipes.method_facts import method_facts
 from benchmark.training.optim import adamw
 
 REFERENCE = FIXTURES / "reference"
-
-BLIND_TO_ORDER = {"full", "linear_probe", "partial", "prompt_tuning", "prompt_tuning_shallow"}
-
-# Changes the features of the frozen model from the first step on: prompts are tokens more.
-NOT_IDENTITY_AT_START = {"prompt_tuning", "prompt_tuning_shallow"}
 
 # ST-Adapter before the last MLP: the class token no longer sees the patches it changes. The
 # authors' code has it, and their parameters count it; where patches are averaged it is reached.
@@ -58,24 +54,46 @@ def wake(model: VideoViT) -> VideoViT:
     return model
 
 
-def to_change(name: str, fact: str, listed: str, holds: bool) -> str:
-    """Return what to do in this file where a list and what is measured differ."""
-    action = f'add "{name}" to' if holds else f'remove "{name}" from'
-    is_ = "is" if holds else "is not"
-    return f"{name} {is_} {fact}: {action} {listed} in tests/methods/test_contract.py"
+def to_change(name: str, fact: str, holds: bool) -> str:
+    """Return what to do where what a method's file says and what is measured differ."""
+    file = f"benchmark/methods/{METHODS[name]['name']}.py"
+    return f'{name} measured: {fact} is {holds}: say "{fact}": {holds} in FACTS of {file}'
 
 
 def test_every_method_is_under_test() -> None:
     assert {options["name"] for options in METHODS.values()} == set(names("benchmark.methods"))
 
 
-def test_starts_as_the_frozen_model(name: str, build: Build, video: Tensor) -> None:
+@pytest.mark.parametrize(("refused", "kind"), REFUSED)
+def test_what_needs_a_class_token_says_so(refused: str, kind: str) -> None:
+    with pytest.raises(ValueError, match="class token"):
+        construct(kind, refused)
+
+
+def test_starts_as_the_frozen_model_or_not(name: str, build: Build, video: Tensor) -> None:
     still = video[:, :, :1].expand_as(video)  # on a clip that moves, methods average differently
     same = torch.allclose(build(name).eval()(still), build("linear_probe").eval()(still), atol=1e-5)
-    fact, new = "another model than the frozen one at its start", not same
-    assert new == (name in NOT_IDENTITY_AT_START), to_change(
-        name, fact, "NOT_IDENTITY_AT_START", new
-    )
+    assert same == method_facts(METHODS[name]).starts_frozen, to_change(name, "starts_frozen", same)
+
+
+def test_merges_or_not(name: str, build: Build, video: Tensor) -> None:
+    model = wake(build(name)).eval()
+    mergeable = model.mergeable
+    assert mergeable == method_facts(METHODS[name]).merges, to_change(name, "merges", mergeable)
+    if mergeable:
+        merged = model.merge()
+        assert_close(merged(video), model(video), rtol=1e-4, atol=1e-4)
+        assert not merged.mergeable
+
+
+def test_gradients_pass_the_blocks_or_not(name: str, build: Build, video: Tensor) -> None:
+    """Where they do not, nothing of the blocks is saved for them."""
+    model, passed = wake(build(name)).train(), []
+    for block in model.vit.blocks:
+        block.register_forward_hook(lambda _, __, out: passed.append(out.requires_grad))
+    model(video)
+    claimed = method_facts(METHODS[name]).backpropagates
+    assert any(passed) == claimed, to_change(name, "backpropagates", any(passed))
 
 
 def test_trains_what_it_claims_and_nothing_else(
@@ -102,10 +120,8 @@ def test_clips_do_not_mix(name: str, build: Build, video: Tensor) -> None:
 
 def test_sees_time_or_not(name: str, build: Build, video: Tensor) -> None:
     model = wake(build(name)).eval()
-    same = torch.allclose(model(video), model(video.flip(2)), atol=1e-5)
-    assert same == (name in BLIND_TO_ORDER), to_change(
-        name, "blind to the order of frames", "BLIND_TO_ORDER", same
-    )
+    sees = not torch.allclose(model(video), model(video.flip(2)), atol=1e-5)
+    assert sees == method_facts(METHODS[name]).sees_time, to_change(name, "sees_time", sees)
 
 
 def test_eval_is_deterministic(name: str, build: Build, video: Tensor) -> None:
@@ -269,7 +285,7 @@ def _train_as_one(rank: int, store: Path) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
     video = torch.randn(4, 3, FRAMES, SIZE, SIZE, generator=torch.Generator().manual_seed(1))
-    for kind, name in itertools.product(BACKBONES, METHODS):
+    for name, kind in PAIRS:
         model = wake(construct(kind, name)).eval()
         whole = gradients(model, video)
         parallel = DistributedDataParallel(model)
