@@ -78,7 +78,7 @@ def bench(args: Namespace) -> None:
     else:
         found["benches"] = ()
         for how in _scales(args):
-            found["benches"] += (_benched(methods, how, args.device),)
+            found["benches"] += (_benched(list(methods), how, args.device),)
             _keep(args, speed.MachineSpeed(machine=machine, **found))  # what follows takes minutes
     _keep(args, speed.MachineSpeed(machine=machine, **found))
     if args.save:
@@ -160,10 +160,10 @@ def forecast(args: Namespace) -> None:
     """
     from benchmark.cost import forecast_page, hardware
     from benchmark.cost.forecast import foresee
-    from benchmark.recipes.proportion import free_memory
     from benchmark.results import record, speed
     from benchmark.sweeps.devices import cores
     from benchmark.sweeps.plan import job, plan
+    from datamodules.sharing.memory import free_memory
 
     for name in ("count", "cores"):
         if (number := getattr(args, name)) is not None and number < 1:

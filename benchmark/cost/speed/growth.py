@@ -43,7 +43,8 @@ def measure(
     for name, options in known.items():
         for axis, values in (axes or AXES).items():
             points = [
-                _point(options, replace(how, **{axis: value}), device, value) for value in values
+                _point(options, replace(how, **{axis: value}), device, value)  # type: ignore[arg-type]
+                for value in values
             ]
             yield Growth(method=name, axis=axis, settings=how, points=tuple(points))
 
