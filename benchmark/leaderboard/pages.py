@@ -73,6 +73,9 @@ added up over the data. A method that was not run on all of it has neither.
 """
 
 
+UNSTEADY = 1.5  # times between seeds of a row that differ by more say more of the machine
+
+
 def by_protocol(records: Iterable[Record]) -> dict[str, list[Record]]:
     """Return the records of each protocol, whose board lies in the folder of that name."""
     found: dict[str, list[Record]] = {}
@@ -219,6 +222,11 @@ def notes(rows: Sequence[Row]) -> list[str]:
     answer = "always the most frequent class" if told else "a guess among the classes"
     found = [f"Chance is {100 * chance(rows):.1f} %: {answer}."]
     found.append(f"Trained on {'; '.join(map(escape, devices))}.")
+    if (spread := max(map(_time_spread, rows))) > UNSTEADY:
+        found.append(
+            "Training times are of a machine that did other things, too: seeds of a row differ up "
+            f"to {spread:.1f}-fold. `benchmark bench` compares the methods' speed."
+        )
     if min(row.top1.n for row in rows) == 1:
         found.append("One seed ranks nothing: differences of a point or two may be chance.")
     if len(set(commits)) > 1:
@@ -231,6 +239,12 @@ def notes(rows: Sequence[Row]) -> list[str]:
     if any(_mixed(row) for row in rows):
         found.append(f"{MIXED} The recipe changed between the seeds of this row.")
     return found + [escape(each) for each in cautions(rows)]
+
+
+def _time_spread(row: Row) -> float:
+    """Return how many times as long as its fastest seed a row's slowest trained, at least 1."""
+    seconds = [each for run in row.records if (each := run.cost.train_seconds)]
+    return max(seconds) / min(seconds) if seconds else 1.0
 
 
 def _table(rows: Sequence[Row]) -> str:
