@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmark.methods._ranges import demand_size
-from benchmark.methods._temporal import convolve_over_time
+from benchmark.methods._temporal import convolve_over_time, norm_after_time
 from benchmark.models.video_vit import VideoViT, blocks
 
 FACTS = {
@@ -112,14 +112,4 @@ def st_adapter(
     for index, block in blocks(vit):
         if index >= depth - layers:
             vit.blocks[index] = STBlock(block, {site: adapter() for site in sites})
-    _norm_after_time(model)
-
-
-def _norm_after_time(model: VideoViT) -> None:
-    """Move the final norm behind the average over time; attention pooling needs it where it is."""
-    vit = model.vit
-    if vit.attn_pool is not None:
-        return
-    name = "fc_norm" if vit.fc_norm is model.final_norm() else "norm"
-    model.norm = getattr(vit, name)
-    setattr(vit, name, nn.Identity())
+    norm_after_time(model)
