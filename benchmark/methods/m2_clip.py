@@ -1,4 +1,4 @@
-"""M2-CLIP's TED-adapter (Wang et al., 2024), https://arxiv.org/abs/2401.11649: motion between frames.
+"""M2-CLIP's TED-adapter (Wang et al., 2024), https://arxiv.org/abs/2401.11649: frame differences.
 
 ST-Adapter with a second path over the differences of neighbouring frames. This is the paper's
 visual side, read out by its classification branch; its text branch and losses are left out.

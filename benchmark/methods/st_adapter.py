@@ -6,7 +6,7 @@ before the MLP (Kinetics) or before both (Something-Something): recipes `st_adap
 has read them for the last time, so it cannot matter to a ViT that reads out its class token.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from einops import rearrange
 from timm.models.vision_transformer import Block
@@ -63,9 +63,9 @@ class STAdapter(nn.Module):
 
 
 class STBlock(nn.Module):
-    """A frozen timm block with ST-Adapters before its attention, its MLP, or both."""
+    """A frozen timm block with adapters of tokens before its attention, its MLP, or both."""
 
-    def __init__(self, block: Block, adapters: dict[str, STAdapter]) -> None:
+    def __init__(self, block: Block, adapters: Mapping[str, nn.Module]) -> None:
         super().__init__()
         self.block = block
         self.adapt = nn.ModuleDict({site: adapters.get(site, nn.Identity()) for site in SITES})

@@ -172,10 +172,11 @@ def _method_of(paper: str) -> str:
 def our_name(theirs: str, names: Mapping[str, str]) -> str:
     """Return our name of an authors' tensor; its own, where `names` has neither it nor its layer.
 
-    A `*` in `names` stands for a number between dots, the same on both sides.
+    A `*` in `names` stands for a number between dots, the same on both sides: for all there are, or
+    for a block's, which is the first, while others are said.
     """
     numbers = iter(re.findall(r"\.(\d+)(?=\.|$)", theirs))
-    for name in (theirs, _towers.pattern(theirs)):
+    for name in (theirs, _towers.pattern(theirs), _towers.pattern(theirs, 1)):
         layer, _, kind = name.rpartition(".")
         own = names.get(name) or (f"{names[layer]}.{kind}" if layer in names else None)
         if own is not None:

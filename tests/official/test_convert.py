@@ -210,10 +210,15 @@ def test_every_paper_has_a_method_and_golden_files(paper: str) -> None:
         ("c", "y"),
         ("c.more.bias", "c.more.bias"),
         ("g.5", "k.5.l"),
+        ("h.4.i.0.weight", "m.4.n.weight"),
+        ("h.4.i.3.weight", "m.4.o.weight"),
+        ("h.4.i.2.weight", "h.4.i.2.weight"),
     ],
 )
 def test_a_name_is_known_whole_or_by_its_layer(theirs: str, ours: str) -> None:
-    assert our_name(theirs, {"a.b": "x", "c": "y", "d.*.e.*.f": "z.*.w.*", "g.*": "k.*.l"}) == ours
+    names = {"a.b": "x", "c": "y", "d.*.e.*.f": "z.*.w.*", "g.*": "k.*.l"}
+    names |= {"h.*.i.0": "m.*.n", "h.*.i.3": "m.*.o"}
+    assert our_name(theirs, names) == ours
 
 
 def test_what_is_unused_may_be_unused_in_the_last_block_alone() -> None:
