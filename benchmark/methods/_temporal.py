@@ -90,7 +90,7 @@ def convolve_over_time(x: Tensor, conv: nn.Conv3d, frames: int) -> Tensor:
     bias = conv.bias
     assert bias is not None
     x = x.unflatten(0, (-1, frames))
-    if torch.is_autocast_enabled(x.device.type):
+    if x.device.type != "meta" and torch.is_autocast_enabled(x.device.type):
         dtype = torch.get_autocast_dtype(x.device.type)
         x, weight, bias = x.to(dtype), weight.to(dtype), bias.to(dtype)
     y: Tensor = _ConvolutionOverTime.apply(x, weight, bias)

@@ -67,9 +67,9 @@ class DeformableAttention(nn.Module):
         x = self.norm(x)
         q = self.q(x)
         there = self.places(self._volume(q))  # (B G, points in time, height and width, 3)
-        there = there.float().flip(-1)  # width, height, time
-        read = F.grid_sample(self._volume(x).float(), there, align_corners=True)
-        read = rearrange(read, "(b g) d t h w -> b (t h w) (g d)", g=self.heads).to(x.dtype)
+        there = there.flip(-1).to(x.dtype)  # width, height, time
+        read = F.grid_sample(self._volume(x), there, align_corners=True)
+        read = rearrange(read, "(b g) d t h w -> b (t h w) (g d)", g=self.heads)
         q, k, v = (
             rearrange(each, "b n (h d) -> b h n d", h=self.heads)
             for each in (q.flatten(1, 2), self.k(read), self.v(read))

@@ -49,8 +49,8 @@ def test_published_figures(
 
 
 # GMACs of one clip of 8 frames, counted on the authors' code. Of M2-CLIP's 0.93 are for a path that
-# nothing reads, which is not here; TimeSformer's class token passes the MLP once, here it does so in
-# every frame: 0.40 more.
+# nothing reads, and is not here. TimeSformer's class token passes the MLP once; here 0.40 more are
+# for its copies in every frame.
 COUNTED = [
     ("m2_clip", 185.19 - 0.93),
     ("m2_clip_mlp", 162.85 - 0.93),
