@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from benchmark.methods._temporal import TemporalEmbedding
 from benchmark.methods.aim import AIMBlock
 from benchmark.methods.full import DividedBlock
+from benchmark.methods.m2_clip import TemporalPath
 from benchmark.methods.st_adapter import STAdapter
 from benchmark.methods.zeroi2v import LinearAdapter, ShiftedQKV
 from benchmark.models.activations import QuickGELU
@@ -45,6 +46,13 @@ def _st_adapter(self: STAdapter, x: Tensor) -> Tensor:
     y = nn.Conv3d.forward(self.conv, y)
     y = self.up(rearrange(y, "b d t h w -> (b t) (h w) d"))
     return torch.cat([x[:, : self.prefix], x[:, self.prefix :] + y], dim=1)
+
+
+def _temporal_path(self: TemporalPath, x: Tensor) -> Tensor:
+    """Wang et al.: a convolution on (B, W, T, N, 1), between two copies."""
+    y = rearrange(self.down(x), "(b t) n d -> b d t n 1", t=self.frames)
+    y = self.up(rearrange(self.conv(y), "b d t n 1 -> (b t) n d"))
+    return y
 
 
 def _aim_block(self: AIMBlock, x: Tensor) -> Tensor:
@@ -112,6 +120,7 @@ def _shifted_qkv(self: ShiftedQKV, x: Tensor) -> Tensor:
 FORMS: dict[type, Callable[[Any, Tensor], Tensor]] = {
     TemporalEmbedding: _temporal_embedding,
     STAdapter: _st_adapter,
+    TemporalPath: _temporal_path,
     AIMBlock: _aim_block,
     DividedBlock: _divided_block,
     LinearAdapter: _linear_adapter,

@@ -49,6 +49,16 @@ def add_temporal_embedding(model: VideoViT, *, skip: int = 0, std: float = 0.0) 
     vit.norm_pre = nn.Sequential(embedding, vit.norm_pre)
 
 
+def norm_after_time(model: VideoViT) -> None:
+    """Move the final norm behind the average over time; attention pooling needs it where it is."""
+    vit = model.vit
+    if vit.attn_pool is not None:
+        return
+    name = "fc_norm" if vit.fc_norm is model.final_norm() else "norm"
+    model.norm = getattr(vit, name)
+    setattr(vit, name, nn.Identity())
+
+
 def attend_over_time(attn: Attention, x: Tensor, frames: int) -> Tensor:
     """Map tokens (B T, N, D) as `attn` would, the T tokens at one place being its sequence."""
     y: Tensor = attn.proj_drop(attn.proj(mix_over_time(attn, x, frames)))

@@ -1,11 +1,14 @@
-"""Full fine-tuning, of the image ViT as it is or with divided space-time attention.
+"""Full fine-tuning, of the image ViT as it is or with attention across space and time.
 
-The latter is TimeSformer (Bertasius et al., 2021), https://arxiv.org/abs/2102.05095.
+Divided and joint attention are TimeSformer's (Bertasius et al., 2021),
+https://arxiv.org/abs/2102.05095. Divided attention may also train alone, in a ViT that is frozen
+otherwise: a baseline of adapters' papers, no mode of TimeSformer's code.
 """
 
 import copy
 
-from einops import reduce, repeat
+import torch
+from einops import rearrange, reduce, repeat
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
@@ -13,8 +16,8 @@ from benchmark.methods._temporal import add_temporal_embedding, attend_over_time
 from benchmark.models.video_vit import VideoViT, blocks
 
 FACTS = {
-    "sees_time": {"temporal": ["divided"]},
-    "starts_frozen": True,
+    "sees_time": {"temporal": ["divided", "joint"]},
+    "starts_frozen": {"temporal": [None, "divided"]},
     "merges": False,
     "backpropagates": True,
     "needs_class_token": False,
@@ -33,8 +36,8 @@ class DividedBlock(nn.Module):
     def __init__(self, block: Block, dim: int, frames: int, prefix: int) -> None:
         super().__init__()
         self.block, self.frames, self.prefix = block, frames, prefix
-        self.temporal_norm = copy.deepcopy(block.norm1)
-        self.temporal_attn = copy.deepcopy(block.attn)
+        self.temporal_norm = copy.deepcopy(block.norm1).requires_grad_(True)
+        self.temporal_attn = copy.deepcopy(block.attn).requires_grad_(True)
         self.temporal_proj = nn.Linear(dim, dim)
         nn.init.zeros_(self.temporal_proj.weight)
         nn.init.zeros_(self.temporal_proj.bias)
@@ -55,19 +58,53 @@ class DividedBlock(nn.Module):
         return x
 
 
-def full(model: VideoViT, *, temporal: str | None = None, time_std: float = 0.0) -> None:
-    """Train everything.
+class JointBlock(nn.Module):
+    """A timm block to which all tokens of a clip are one sequence, with one class token per clip.
 
-    With `temporal="divided"` every block also attends over time, and there is an embedding of time:
-    121,567,120 parameters in ViT-B/16 with 8 frames and a head of 400 classes. That embedding
-    starts as noise of standard deviation `time_std`, TimeSformer's at zero.
+    Between blocks every frame holds a copy of it (of any prefix token), all of them equal.
     """
-    if temporal not in (None, "divided"):
-        raise ValueError(f"temporal is {temporal!r}; there is 'divided', or none")
+
+    def __init__(self, block: Block, frames: int, prefix: int) -> None:
+        super().__init__()
+        self.block, self.frames, self.prefix = block, frames, prefix
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map tokens (B T, N, D) to tokens (B T, N, D)."""
+        t, p = self.frames, self.prefix
+        patches = rearrange(x[:, p:], "(b t) n d -> b (t n) d", t=t)
+        y = self.block(torch.cat([x[::t, :p], patches], dim=1))
+        patches = rearrange(y[:, p:], "b (t n) d -> (b t) n d", t=t)
+        return torch.cat([repeat(y[:, :p], "b n d -> (b t) n d", t=t), patches], dim=1)
+
+
+TEMPORAL = (None, "divided", "joint")
+
+
+def full(
+    model: VideoViT, *, temporal: str | None = None, train: str = "all", time_std: float = 0.0
+) -> None:
+    """Train everything, or with `train="temporal"` only what divided attention adds.
+
+    With `temporal="divided"` every block also attends over time; with "joint" it attends to all
+    tokens of the clip at once. Either has an embedding of time, which starts as noise of standard
+    deviation `time_std`, TimeSformer's at zero. ViT-B/16, 8 frames, a head of 400 classes:
+    86,107,024 parameters, joint 86,113,168, divided 121,567,120, of which 35,767,696 are temporal.
+    """
+    if temporal not in TEMPORAL:
+        raise ValueError(f"temporal is {temporal!r}; there is 'divided', 'joint', or none")
+    if train not in ("all", "temporal"):
+        raise ValueError(f"train is {train!r}; there is 'all' or 'temporal'")
+    if train == "temporal" and temporal != "divided":
+        raise ValueError(f"train is 'temporal', of which temporal={temporal!r} has no attention")
     vit = model.vit
-    if temporal == "divided":
-        prefix = vit.num_prefix_tokens
+    prefix = vit.num_prefix_tokens
+    if temporal:
         add_temporal_embedding(model, skip=prefix, std=time_std)
         for index, block in blocks(vit):
-            vit.blocks[index] = DividedBlock(block, vit.embed_dim, model.frames, prefix)
-    vit.requires_grad_(True)
+            vit.blocks[index] = (
+                DividedBlock(block, vit.embed_dim, model.frames, prefix)
+                if temporal == "divided"
+                else JointBlock(block, model.frames, prefix)
+            )
+    if train == "all":
+        vit.requires_grad_(True)

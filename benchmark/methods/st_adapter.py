@@ -6,7 +6,7 @@ before the MLP (Kinetics) or before both (Something-Something): recipes `st_adap
 has read them for the last time, so it cannot matter to a ViT that reads out its class token.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from einops import rearrange
 from timm.models.vision_transformer import Block
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmark.methods._ranges import demand_size
-from benchmark.methods._temporal import ConvolutionOverTime
+from benchmark.methods._temporal import ConvolutionOverTime, norm_after_time
 from benchmark.models.video_vit import VideoViT, blocks
 
 FACTS = {
@@ -66,9 +66,9 @@ class STAdapter(nn.Module):
 
 
 class STBlock(nn.Module):
-    """A frozen timm block with ST-Adapters before its attention, its MLP, or both."""
+    """A frozen timm block with adapters of tokens before its attention, its MLP, or both."""
 
-    def __init__(self, block: Block, adapters: dict[str, STAdapter]) -> None:
+    def __init__(self, block: Block, adapters: Mapping[str, nn.Module]) -> None:
         super().__init__()
         self.block = block
         self.adapt = nn.ModuleDict({site: adapters.get(site, nn.Identity()) for site in SITES})
@@ -115,14 +115,4 @@ def st_adapter(
     for index, block in blocks(vit):
         if index >= depth - layers:
             vit.blocks[index] = STBlock(block, {site: adapter() for site in sites})
-    _norm_after_time(model)
-
-
-def _norm_after_time(model: VideoViT) -> None:
-    """Move the final norm behind the average over time; attention pooling needs it where it is."""
-    vit = model.vit
-    if vit.attn_pool is not None:
-        return
-    name = "fc_norm" if vit.fc_norm is model.final_norm() else "norm"
-    model.norm = getattr(vit, name)
-    setattr(vit, name, nn.Identity())
+    norm_after_time(model)

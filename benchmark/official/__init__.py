@@ -14,8 +14,8 @@ given
     vit     an untrained ViT of the tower's shape, before the method
     config  the authors' own options, under their names; empty where nobody has them
 
-and reads off them what it can. In names `*` stands for a number between dots. Files that start with
-an underscore are what all papers share.
+and reads off them what it can. In names `*` stands for a number between dots, in UNUSED `-1` for
+the last of them. Files that start with an underscore are what all papers share.
 """
 
 from benchmark.official._convert import from_official, paper_of

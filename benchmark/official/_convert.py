@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -100,7 +100,7 @@ def converted(
     names = _towers.NAMES | paper.NAMES
     unused = (*getattr(paper, "UNUSED", ()), *(["proj"] if "proj" not in names else []))
     own = {bare_name(name): tensor for name, tensor in state_dict.items()}
-    own = {name: t for name, t in own.items() if not is_one_of(name, unused)}
+    own = {name: t for name, t in own.items() if not is_one_of(name, unused, own)}
     whole, went = _towers.joined(own)
     state, parts = _taken_apart(whole, getattr(paper, "STACKED", {}))
     tower, _ = _towers.joined(_towers.visual(base))
@@ -172,10 +172,11 @@ def _method_of(paper: str) -> str:
 def our_name(theirs: str, names: Mapping[str, str]) -> str:
     """Return our name of an authors' tensor; its own, where `names` has neither it nor its layer.
 
-    A `*` in `names` stands for a number between dots, the same on both sides.
+    A `*` in `names` stands for a number between dots, the same on both sides: for all there are, or
+    for a block's, which is the first, while others are said.
     """
     numbers = iter(re.findall(r"\.(\d+)(?=\.|$)", theirs))
-    for name in (theirs, _towers.pattern(theirs)):
+    for name in (theirs, _towers.pattern(theirs), _towers.pattern(theirs, 1)):
         layer, _, kind = name.rpartition(".")
         own = names.get(name) or (f"{names[layer]}.{kind}" if layer in names else None)
         if own is not None:
@@ -189,10 +190,20 @@ def _paper(method: str) -> ModuleType:
     return import_module(f"{PAPERS}.{method}")
 
 
-def is_one_of(name: str, patterns: tuple[str, ...]) -> bool:
-    """Return whether a name is, or lies below, one of `patterns`, in which `*` is a number."""
-    own = _towers.pattern(name)
-    return any(own == each or own.startswith(f"{each}.") for each in patterns)
+def is_one_of(name: str, patterns: Iterable[str], among: Iterable[str] = ()) -> bool:
+    """Return whether a name is, or lies below, one of `patterns`.
+
+    There `*` is a number, and `-1` the largest that a name `among` those given has at its place.
+    """
+
+    def lies_below(pattern: str) -> bool:
+        known = re.escape(pattern).replace(r"\*", r"\d+").replace(r"\-1", r"(\d+)")
+        matches = re.compile(rf"{known}(?:\.|$)").match
+        if (found := matches(name)) is None or not found.groups():
+            return found is not None
+        return int(found[1]) == max(int(each[1]) for each in map(matches, (name, *among)) if each)
+
+    return any(map(lies_below, patterns))
 
 
 def _taken_apart(

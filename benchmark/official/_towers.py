@@ -133,9 +133,9 @@ def joined(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, st
     return found, went
 
 
-def pattern(name: str) -> str:
-    """Return a name with a `*` for every number between dots."""
-    return re.sub(r"\.\d+(?=\.|$)", ".*", name)
+def pattern(name: str, count: int = 0) -> str:
+    """Return a name with a `*` for the first `count` numbers between dots (0: for all)."""
+    return re.sub(r"\.\d+(?=\.|$)", ".*", name, count=count)
 
 
 def untrained(state: Mapping[str, Tensor], heads: int) -> VisionTransformer:
