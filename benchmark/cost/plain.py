@@ -17,6 +17,7 @@ from benchmark.methods._temporal import TemporalEmbedding
 from benchmark.methods.aim import AIMBlock
 from benchmark.methods.full import DividedBlock
 from benchmark.methods.st_adapter import STAdapter
+from benchmark.methods.vita_clip import PromptedBlock
 from benchmark.methods.zeroi2v import LinearAdapter, ShiftedQKV
 from benchmark.models.activations import QuickGELU
 from benchmark.models.video_vit import VideoViT
@@ -108,11 +109,22 @@ def _shifted_qkv(self: ShiftedQKV, x: Tensor) -> Tensor:
     return torch.cat([q, shifted(k), shifted(v)], dim=-1)
 
 
+def _prompted_block(self: PromptedBlock, x: Tensor) -> Tensor:
+    """Wasim et al.: global prompts pass the MLP, too, before the next block has its own."""
+    b, count = self.block, x.shape[1]
+    y = torch.cat([x, self.prompts(x)], dim=1)
+    y = y + b.drop_path1(b.ls1(b.attn(b.norm1(y))))
+    y = y[:, : count + len(self.global_prompts)]
+    y = y + b.drop_path2(b.ls2(b.mlp(b.norm2(y))))
+    return y[:, :count]
+
+
 FORMS: dict[type, Callable[[Any, Tensor], Tensor]] = {
     TemporalEmbedding: _temporal_embedding,
     STAdapter: _st_adapter,
     AIMBlock: _aim_block,
     DividedBlock: _divided_block,
+    PromptedBlock: _prompted_block,
     LinearAdapter: _linear_adapter,
     ShiftedQKV: _shifted_qkv,
     QuickGELU: _quick_gelu,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -100,7 +100,7 @@ def converted(
     names = _towers.NAMES | paper.NAMES
     unused = (*getattr(paper, "UNUSED", ()), *(["proj"] if "proj" not in names else []))
     own = {bare_name(name): tensor for name, tensor in state_dict.items()}
-    own = {name: t for name, t in own.items() if not is_one_of(name, unused)}
+    own = {name: t for name, t in own.items() if not is_one_of(name, unused, own)}
     whole, went = _towers.joined(own)
     state, parts = _taken_apart(whole, getattr(paper, "STACKED", {}))
     tower, _ = _towers.joined(_towers.visual(base))
@@ -143,6 +143,8 @@ def converted(
     tensors = {ours[n]: t for n, t in state.items() if n in given or ours[n] in needed}
     if alone:  # what stands in for the tower stays as it was made
         tensors = {n: t for n, t in model.state_dict().items() if n.startswith("vit.")} | tensors
+    if text is not None:  # is in the head already
+        tensors["head.weight"] = model.head.weight.detach()
     who = {theirs: tuple(ours[n] for n in parts[joined]) for theirs, joined in went.items()}
     return Converted(model, tensors, who)
 
@@ -189,10 +191,18 @@ def _paper(method: str) -> ModuleType:
     return import_module(f"{PAPERS}.{method}")
 
 
-def is_one_of(name: str, patterns: tuple[str, ...]) -> bool:
-    """Return whether a name is, or lies below, one of `patterns`, in which `*` is a number."""
-    own = _towers.pattern(name)
-    return any(own == each or own.startswith(f"{each}.") for each in patterns)
+def is_one_of(name: str, patterns: tuple[str, ...], among: Iterable[str] = ()) -> bool:
+    """Return whether a name is, or lies below, one of `patterns`.
+
+    In them `*` is a number, and `last` the highest that stands there in the names `among`.
+    """
+    for each in patterns:
+        known = re.escape(each).replace(r"\*", r"\d+").replace(r"\.last", r"\.(\d+)") + r"(\.|$)"
+        if match := re.match(known, name):
+            found = (re.match(known, bare_name(other)) for other in among)
+            if ".last" not in each or int(match[1]) == max(int(m[1]) for m in found if m):
+                return True
+    return False
 
 
 def _taken_apart(

@@ -67,7 +67,7 @@ class Golden(NamedTuple):
     def dead(self, theirs: str) -> bool:
         """Whether the authors train a tensor that nothing reads."""
         unused = getattr(import_module(f"{PAPERS}.{self.method}"), "UNUSED", ())
-        return is_one_of(bare_name(theirs), unused)
+        return is_one_of(bare_name(theirs), unused, self.trainable)
 
     def trainable_names(self) -> set[str]:
         """Our names of the tensors that the authors train, but for dead ones."""
