@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from benchmark.errors import UserError
 from benchmark.models.reading import reading
 from benchmark.models.video_vit import VideoViT
 from benchmark.models.weights import read_weights
@@ -104,7 +105,7 @@ def _matrix(source: str | Tensor, names: tuple[str, ...]) -> Tensor:
     named = [found[name] for name in names if name in found]
     held = named[:1] or list(found.values())
     if len(held) != 1 or held[0].ndim != 2:
-        raise ValueError(
+        raise UserError(
             f"{source if isinstance(source, str) else names[0]}: holds no matrix called "
             f"{' or '.join(names)}, and not a single one"
         )

@@ -196,7 +196,8 @@ def dist(
     .pt file of CLIP's features of the class names (K, E), the head is the paper's: frozen cosines
     times 100, behind a projection that trains. ViT-B/16, 16 frames, two layers, without head:
     18,767,616 parameters; the authors' 19,001,184 have a projection to 512, and 36,960 that no
-    gradient reaches. Registers are not read.
+    gradient reaches. Their tower embeds the frames that it does not see, too; ours does not.
+    Registers are not read.
     """
     if not model.vit.has_class_token:
         raise ValueError("this ViT has no class token, which DiST's nets read")

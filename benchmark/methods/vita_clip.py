@@ -75,12 +75,13 @@ def vita_clip(
 ) -> None:
     """Train `tokens` global prompts, a local one per frame, and a summary in every block.
 
-    In the authors' code the projection of class tokens stays as it was drawn, without training; the
-    39 million parameters that others quote are reached only where it trains (`train_projection`).
+    In the authors' code the projection of class tokens stays as it was drawn, and so it does here.
+    With `train_projection` it trains: the 39 million parameters that others quote come close to
+    that, prompts of text included.
 
-    With `text`, a file of CLIP's features of the class names (K, E), the head is the paper's: cosines
-    with them, behind CLIP's own frozen `projection`, whose factor trains. Both are .npy,
-    .safetensors or .pt files; OpenAI's of the tower holds the projection.
+    With `text`, a file of CLIP's features of the class names (K, E), the head is the paper's:
+    cosines with them, behind CLIP's own frozen `projection` (D, E), times a factor that trains.
+    Both are .npy, .safetensors or .pt files; OpenAI's of the tower holds the projection.
 
     ViT-B/16, 8 frames: 28,520,448 parameters plus the head.
     """

@@ -76,7 +76,7 @@ class VideoViT(nn.Module):
             ValueError: there are no such tokens, or `stride` does not divide the frames.
         """
         if stride < 1 or self.frames % stride:
-            raise ValueError(f"every {stride}-th of {self.frames} frames: they do not divide so")
+            raise ValueError(f"stride is {stride}, which does not divide {self.frames} frames")
         last = len(self.vit.blocks) + 1
         if wrong := [tap for tap in taps if not 0 <= tap <= last]:
             raise ValueError(f"taps has {wrong}; this ViT has 0 to {last}")

@@ -131,7 +131,8 @@ def converted(
     head = next((theirs for theirs, name in ours.items() if name == "head.weight"), None)
     if head is None and text is None:
         heads_ = [f"{theirs}.weight" for theirs, name in names.items() if name == "head"]
-        raise UserError(f"no head in the {method} file ({' or '.join(heads_) or 'text'})")
+        wanted = " or ".join(heads_) or "give CLIP's features of the class names as text"
+        raise UserError(f"no head in the {method} file ({wanted})")
     classes = len(text if head is None else state[head])  # type: ignore[arg-type]
     before = {f"vit.{name}": parameter for name, parameter in vit.named_parameters()}
     model = adapt(vit, own_method, frames=frames, classes=classes, **options)
