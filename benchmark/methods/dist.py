@@ -37,7 +37,8 @@ class TemporalNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, T, H, W) to the same."""
         y = rearrange(self.norm(rearrange(x, "b c t h w -> b t h w c")), "b t h w c -> b c t h w")
-        return self.act(x + self.space(self.act(self.time(y))))  # type: ignore[no-any-return]
+        x = self.act(x + self.space(self.act(self.time(y))))
+        return x
 
 
 class Integration(nn.Module):
@@ -58,7 +59,8 @@ class Integration(nn.Module):
         y = self.down(self.temporal_norm(u))
         y = self.conv(rearrange(y, "(b t) n c -> b c t n", t=self.frames))
         y = self.up(rearrange(self.act(y), "b c t n -> (b t) n c"))
-        return self.mlp(self.norm(u)) + y  # type: ignore[no-any-return]
+        y = y + self.mlp(self.norm(u))
+        return y
 
 
 class Stage(nn.Module):
@@ -110,7 +112,8 @@ class Query(nn.Module):
         """Map queries (B, 1, W) and tokens (B, N, W) to queries (B, 1, W)."""
         y = self.norm(tokens)
         query = query + self.attn(self.norm(query), y, y, need_weights=False)[0]
-        return query + self.mlp(self.mlp_norm(query))  # type: ignore[no-any-return]
+        query = query + self.mlp(self.mlp_norm(query))
+        return query
 
 
 class Pooling(nn.Module):

@@ -8,7 +8,7 @@ import math
 
 import torch
 from einops import repeat
-from timm.layers import Attention
+from timm.layers.attention import Attention
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
