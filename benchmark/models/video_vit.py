@@ -90,7 +90,7 @@ class VideoViT(nn.Module):
 
     def features(self, video: Tensor) -> Tensor:
         """Map normalised clips (B, C, T, H, W) to what the head sees of them, (B, D)."""
-        seen, frames = video[:, :, :: self.stride], self.frames // self.stride
+        seen, frames = video[:, :, :: self.stride], self.frames_seen
         x = rearrange(seen, "b c t h w -> (b t) c h w", t=frames)
         tapped: dict[int, Tensor] = {}
         saves = x.requires_grad
@@ -153,6 +153,11 @@ class VideoViT(nn.Module):
         averaged = next(self.vit.fc_norm.parameters(), None) is not None
         norm: nn.Module = self.vit.fc_norm if averaged else self.vit.norm
         return norm
+
+    @property
+    def frames_seen(self) -> int:
+        """How many of the clip's frames the ViT sees."""
+        return self.frames // self.stride
 
     @property
     def mergeable(self) -> bool:
