@@ -182,7 +182,7 @@ def merge(args: Namespace) -> None:
     from benchmark.inference.trained_model import class_names
     from benchmark.models import checkpoint
     from benchmark.recipes import compose
-    from benchmark.recipes.build import model_of  # imports torch
+    from benchmark.recipes.build import classes_of, model_of  # imports torch
     from benchmark.training.quiet import quiet
 
     output_file(args.output, args.checkpoint, replaces=checkpoint.is_checkpoint)
@@ -190,7 +190,7 @@ def merge(args: Namespace) -> None:
     quiet()
     saved = checkpoint.read(args.checkpoint)
     recipe = compose.restored(saved.recipe, args.overrides)
-    model = model_of(saved, recipe, len(saved.parameters["head.bias"]))
+    model = model_of(saved, recipe, classes_of(saved, recipe))
     try:
         merged = model.merge()
     except ValueError as error:

@@ -18,6 +18,7 @@ from benchmark.methods.aim import AIMBlock
 from benchmark.methods.full import DividedBlock
 from benchmark.methods.m2_clip import TemporalPath
 from benchmark.methods.st_adapter import STAdapter
+from benchmark.methods.vita_clip import PromptedBlock
 from benchmark.methods.zeroi2v import LinearAdapter, ShiftedQKV
 from benchmark.models.activations import QuickGELU
 from benchmark.models.video_vit import VideoViT
@@ -117,12 +118,23 @@ def _shifted_qkv(self: ShiftedQKV, x: Tensor) -> Tensor:
     return torch.cat([q, shifted(k), shifted(v)], dim=-1)
 
 
+def _prompted_block(self: PromptedBlock, x: Tensor) -> Tensor:
+    """Wasim et al.: global prompts pass the MLP, too, before the next block has its own."""
+    b, count = self.block, x.shape[1]
+    y = torch.cat([x, self.prompts(x)], dim=1)
+    y = y + b.drop_path1(b.ls1(b.attn(b.norm1(y))))
+    y = y[:, : count + len(self.global_prompts)]
+    y = y + b.drop_path2(b.ls2(b.mlp(b.norm2(y))))
+    return y[:, :count]
+
+
 FORMS: dict[type, Callable[[Any, Tensor], Tensor]] = {
     TemporalEmbedding: _temporal_embedding,
     STAdapter: _st_adapter,
     TemporalPath: _temporal_path,
     AIMBlock: _aim_block,
     DividedBlock: _divided_block,
+    PromptedBlock: _prompted_block,
     LinearAdapter: _linear_adapter,
     ShiftedQKV: _shifted_qkv,
     QuickGELU: _quick_gelu,

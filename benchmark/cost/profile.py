@@ -13,12 +13,17 @@ def profile(recipe: Recipe, num_classes: int) -> dict[str, Any]:
     """Return the cost of `recipe`, counted on a model without weights.
 
     Returns:
-        A `ModelCost` by its keys, `macs` of all views, and `published`, what the papers print for
-        it.
+        A `ModelCost` by its keys, `macs` of all views, `frames` of a clip and how many of them the
+        ViT sees, and `published`, what the papers print for it.
     """
     model, views = build.meta_model(recipe, num_classes), recipe.test.clips * recipe.test.crops
     costs = counts.model_costs(model, size=recipe.clip.size, views=views)
-    more = {"macs": costs.macs_per_view * views, "published": _published(recipe, views)}
+    more = {
+        "frames": model.frames,
+        "frames_seen": model.frames_seen,
+        "macs": costs.macs_per_view * views,
+        "published": _published(recipe, views),
+    }
     return asdict(costs) | more
 
 
@@ -34,7 +39,9 @@ def table(found: dict[str, Any]) -> str:
     theirs = found["published"] or {}
     giga, mega = 1e9, 1e6
     note = ", merged" if found["merged"] else ""
+    read, seen = found["frames"], found["frames_seen"]
     rows = [
+        ("frames", f"{read}" if read == seen else f"{read} ({seen} in the ViT)", None, ""),
         ("trained parameters", f"{found['trained_parameters']:,}", theirs.get("trained_m"), "M"),
         ("  of these the head", f"{found['head_parameters']:,}", None, ""),
         ("total parameters, training", f"{found['total_parameters_training']:,}", None, ""),

@@ -156,12 +156,13 @@ def demand_resumable(file: Path) -> None:
 
 def _demand(found: Checkpoint, file: Path) -> None:
     """Raise a UserError if a checkpoint that was read holds what no checkpoint holds."""
-    bias = found.parameters.get("head.bias")
+    heads = [t for name, t in found.parameters.items() if name.startswith("head.")]
+    bias = found.parameters.get("head.bias", torch.zeros(1))  # heads of text have none
     wrong = {
         "its recipe is no mapping": not isinstance(found.recipe, Mapping),
         "its fingerprint is no text": not isinstance(found.frozen, str),
         "nothing says whether it is merged": not isinstance(found.merged, bool),
-        "it holds no head": bias is None or bias.ndim != 1 or not len(bias),
+        "it holds no head": not heads or bias.ndim != 1 or not len(bias),
     }
     for what in (each for each, so in wrong.items() if so):
         raise UserError(f"{file}: not a checkpoint of ours: {what}")

@@ -34,6 +34,8 @@ class VideoViT(nn.Module):
 
     What lies before the first thing that trains runs under no_grad: nothing is saved there.
 
+    `frames` are read from the video; the ViT sees every `stride`-th of them, from the first on.
+
     Args:
         vit: a timm `VisionTransformer` without its classifier (`num_classes=0`).
         frames: T, frames per clip.
@@ -51,10 +53,13 @@ class VideoViT(nn.Module):
         self.norm: nn.Module = nn.Identity()
         self.reader: nn.Module | None = None
         self.taps: tuple[int, ...] = ()
+        self.stride = 1
         self.dropout = nn.Dropout(dropout)
         self.head = _head(vit.embed_dim, num_classes)
 
-    def read_by(self, reader: nn.Module, *, taps: Sequence[int], width: int) -> None:
+    def read_by(
+        self, reader: nn.Module, *, taps: Sequence[int], width: int, stride: int = 1
+    ) -> None:
         """Let a module make the clip's feature from what the frozen ViT makes of every frame.
 
         The model's pooling, average over time and `norm` are left out then.
@@ -65,14 +70,17 @@ class VideoViT(nn.Module):
             taps: which tokens, in any order: 0 for those that enter the first block, n for those
                 that leave the n-th, one more than there are blocks for those behind the final norm.
             width: of the feature; the head is made anew for it.
+            stride: the ViT sees every `stride`-th frame, the reader the whole clip.
 
         Raises:
-            ValueError: there are no such tokens.
+            ValueError: there are no such tokens, or `stride` does not divide the frames.
         """
+        if stride < 1 or self.frames % stride:
+            raise ValueError(f"stride is {stride}, which does not divide {self.frames} frames")
         last = len(self.vit.blocks) + 1
         if wrong := [tap for tap in taps if not 0 <= tap <= last]:
             raise ValueError(f"taps has {wrong}; this ViT has 0 to {last}")
-        self.reader, self.taps = reader, tuple(taps)
+        self.reader, self.taps, self.stride = reader, tuple(taps), stride
         self.head = _head(width, self.head.out_features)
 
     def forward(self, video: Tensor) -> Tensor:
@@ -82,7 +90,8 @@ class VideoViT(nn.Module):
 
     def features(self, video: Tensor) -> Tensor:
         """Map normalised clips (B, C, T, H, W) to what the head sees of them, (B, D)."""
-        x = rearrange(video, "b c t h w -> (b t) c h w", t=self.frames)
+        seen, frames = video[:, :, :: self.stride], self.frames_seen
+        x = rearrange(seen, "b c t h w -> (b t) c h w", t=frames)
         tapped: dict[int, Tensor] = {}
         saves = x.requires_grad
         for number, (stage, parameters) in enumerate(self._stages()):
@@ -96,7 +105,7 @@ class VideoViT(nn.Module):
         if self.reader is not None:
             features = self.reader(video, [tapped[tap] for tap in self.taps])
             return features
-        x = reduce(x, "(b t) d -> b d", "mean", t=self.frames)
+        x = reduce(x, "(b t) d -> b d", "mean", t=frames)
         features = self.norm(x)
         return features
 
@@ -144,6 +153,11 @@ class VideoViT(nn.Module):
         averaged = next(self.vit.fc_norm.parameters(), None) is not None
         norm: nn.Module = self.vit.fc_norm if averaged else self.vit.norm
         return norm
+
+    @property
+    def frames_seen(self) -> int:
+        """How many of the clip's frames the ViT sees."""
+        return self.frames // self.stride
 
     @property
     def mergeable(self) -> bool:

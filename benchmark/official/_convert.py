@@ -131,7 +131,8 @@ def converted(
     head = next((theirs for theirs, name in ours.items() if name == "head.weight"), None)
     if head is None and text is None:
         heads_ = [f"{theirs}.weight" for theirs, name in names.items() if name == "head"]
-        raise UserError(f"no head in the {method} file ({' or '.join(heads_) or 'text'})")
+        wanted = " or ".join(heads_) or "give CLIP's features of the class names as text"
+        raise UserError(f"no head in the {method} file ({wanted})")
     classes = len(text if head is None else state[head])  # type: ignore[arg-type]
     before = {f"vit.{name}": parameter for name, parameter in vit.named_parameters()}
     model = adapt(vit, own_method, frames=frames, classes=classes, **options)
@@ -143,6 +144,8 @@ def converted(
     tensors = {ours[n]: t for n, t in state.items() if n in given or ours[n] in needed}
     if alone:  # what stands in for the tower stays as it was made
         tensors = {n: t for n, t in model.state_dict().items() if n.startswith("vit.")} | tensors
+    if text is not None:  # is in the head already
+        tensors["head.weight"] = model.head.weight.detach()
     who = {theirs: tuple(ours[n] for n in parts[joined]) for theirs, joined in went.items()}
     return Converted(model, tensors, who)
 

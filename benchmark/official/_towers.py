@@ -82,6 +82,13 @@ _SPLIT = (
         f"{TIMM_BLOCK}.attn.qkv.bias",
         (f"{TIMM_BLOCK}.attn.q_bias", None, f"{TIMM_BLOCK}.attn.v_bias"),
     ),
+    *(  # Vita-CLIP's attention over frames
+        (
+            f"{TIMM_BLOCK}.summary_attn_layer.qkv.{kind}",
+            tuple(f"{TIMM_BLOCK}.summary_attn_layer.{each}_proj.{kind}" for each in "qkv"),
+        )
+        for kind in ("weight", "bias")
+    ),
     *(
         (
             f"{TIMM_BLOCK}.attn.qkv.{kind}",
@@ -162,7 +169,7 @@ def untrained(state: Mapping[str, Tensor], heads: int) -> VisionTransformer:
     if width % heads:
         raise UserError(f"heads is {heads}, which does not divide the file's width of {width}")
     clip = "vit.norm_pre.weight" in state
-    return VisionTransformer(
+    vit = VisionTransformer(
         img_size=grid * patch,
         patch_size=patch,
         in_chans=channels,
@@ -177,6 +184,9 @@ def untrained(state: Mapping[str, Tensor], heads: int) -> VisionTransformer:
         norm_layer=functools.partial(nn.LayerNorm, eps=1e-5 if clip else 1e-6),
         act_layer="quick_gelu" if clip else "gelu",
     )
+    if clip and "vit.patch_embed.proj.bias" in state:  # OpenAI's have none, some authors add one
+        vit.patch_embed.proj.bias = nn.Parameter(torch.zeros(width))
+    return vit
 
 
 def sines(positions: int, width: int) -> Tensor:

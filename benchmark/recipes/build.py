@@ -12,6 +12,7 @@ from torch import Tensor
 from benchmark import lookup
 from benchmark.errors import UserError
 from benchmark.methods import adapt
+from benchmark.methods._text import text_features
 from benchmark.models import backbone, checkpoint
 from benchmark.models.checkpoint import Checkpoint
 from benchmark.models.video_vit import VideoViT
@@ -130,6 +131,26 @@ def model_of(saved: Checkpoint, recipe: Recipe, num_classes: int) -> VideoViT:
     return own
 
 
+def classes_of(saved: Checkpoint, recipe: Recipe) -> int:
+    """Return how many classes a checkpoint tells apart; of a head of text its recipe's file tells.
+
+    Raises:
+        UserError: there is no such file.
+    """
+    bias = saved.parameters.get("head.bias")
+    return (classes_of_text(recipe) or 0) if bias is None else len(bias)
+
+
+def classes_of_text(recipe: Recipe) -> int | None:
+    """Return how many classes the text that a recipe's head compares with has; None: it has none.
+
+    Raises:
+        UserError: there is no such file, or no text in it.
+    """
+    text = recipe.method.get("text")
+    return None if text is None else len(text_features(text))
+
+
 def _adapted(vit: VisionTransformer, recipe: Recipe, num_classes: int) -> VideoViT:
     options = {key: value for key, value in recipe.method.items() if key != "name"}
     return adapt(
@@ -157,6 +178,7 @@ def from_official_file(
         UserError: the file is of another shape than the recipe's backbone and method.
     """
     options = {key: recipe.method[key] for key in ("scale", "shifts") if key in recipe.method}
+    text = recipe.method.get("text")
     b = recipe.backbone
     with torch.device("meta"):
         vit = backbone.build(b.name, size=recipe.clip.size, options=b.options)
@@ -166,6 +188,7 @@ def from_official_file(
         heads=int(vit.blocks[0].attn.num_heads),  # type: ignore[union-attr, arg-type]
         frames=recipe.clip.frames,
         base=base,
+        text=None if text is None else text_features(text),
         **options,
     )
     theirs, own = _shapes(model), _shapes(meta_model(recipe, model.head.out_features))

@@ -67,7 +67,7 @@ def demand_buildable(recipe: Recipe) -> VideoViT:
         vit = backbone.build(b.name, size=recipe.clip.size, options=b.options)
     backbone.demand_weights(vit, b.name, build.weights_of(b))
     try:
-        model = build.meta_model(recipe, CLASSES)
+        model = build.meta_model(recipe, build.classes_of_text(recipe) or CLASSES)
     except (ArithmeticError, AssertionError, RuntimeError, TypeError, ValueError) as error:
         said = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"{recipe.method['name']} cannot be built: {said[:200]}") from error
