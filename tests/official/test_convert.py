@@ -14,6 +14,7 @@ import torch
 from places import FIXTURES
 from safetensors import safe_open
 from timm.models.vision_transformer import VisionTransformer
+from tiny import demand
 from torch import Tensor
 
 from benchmark import lookup
@@ -78,7 +79,10 @@ class Golden(NamedTuple):
 @pytest.fixture(params=FILES, ids=lambda path: path.stem)
 def golden(request: pytest.FixtureRequest) -> Golden:
     """Every golden file there is."""
-    return read(request.param)
+    found = read(request.param)
+    if lookup.fact(PAPERS, found.method, "METHOD") == "peft":
+        demand(found.method)
+    return found
 
 
 @pytest.fixture(
