@@ -127,7 +127,7 @@ def test_logits_and_gradients_are_the_authors(
         norms.append(float(torch.cat([g.flatten() for g in grads if g is not None]).norm()))
     slope = relative(torch.tensor(norms), torch.tensor(list(theirs.values())))
     file = f"{golden.path.parent.name}/{golden.path.stem}"
-    line = f"| `{golden.method}` | `{file}` | {_short(error)} | {_short(slope)} |"
+    line = f"| `{golden.method}` | {file} | {_short(error)} | {_short(slope)} |"
     record_property("parity with the authors' code, for benchmark/methods/README.md", line)
     assert error < 1e-5
     assert slope < 1e-4
