@@ -56,6 +56,7 @@ DOORS = {  # who may import it, anywhere in the file
     "ray": "benchmark.sweeps.launchers.ray",
     "submitit": "benchmark.sweeps.launchers.",
     **dict.fromkeys(("altair", "vl_convert", "itables", "jinja2"), PAGE),
+    "peft": "benchmark.methods.peft.",
     "matplotlib": "benchmark.leaderboard.pictures.",
     "scipy": "benchmark.leaderboard.statistics.",
     **dict.fromkeys(("onnx", "onnxruntime"), "benchmark.inference.onnx_file"),

@@ -314,9 +314,9 @@ def test_the_method_that_the_readme_adds_is_one() -> None:
     exec(block, made)
     vit = timm.create_model("test_vit", img_size=32, num_classes=0)
     model = VideoViT(vit, 4, 5)
-    made["bias_tuning"](model)
+    made["attention_tuning"](model)
     trained = {name for name, p in vit.named_parameters() if p.requires_grad}
-    assert trained and trained == {n for n, _ in vit.named_parameters() if n.endswith("bias")}
+    assert trained and trained == {n for n, _ in vit.named_parameters() if ".attn." in n}
 
 
 def test_the_map_shows_every_room_and_its_layer() -> None:

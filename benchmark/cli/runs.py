@@ -2,26 +2,69 @@
 
 import sys
 from argparse import ArgumentParser, Namespace
-from pathlib import Path
+from collections.abc import Sequence
 
 from benchmark.cli.verb import Verb
+from benchmark.errors import UserError, nearest
+
+
+def list_arguments(parser: ArgumentParser) -> None:
+    """Add what `list` takes."""
+    parser.add_argument("folder", nargs="?", metavar="FOLDER", help="of recipes, such as methods")
+    parser.add_argument("--count", action="store_true", help="methods: count what they cost anew")
 
 LAUNCHERS = ("local", "ray", "slurm")
 
 
 def list_(args: Namespace) -> None:
-    """List what runs are made of, and the sweeps.
+    """List what runs are made of, and the sweeps; of methods also papers, claims and costs.
 
     benchmark list
+    benchmark list methods
     """
     from benchmark.recipes import compose
 
-    for folder in (*compose.AXES.values(), "sweeps"):
+    folders = (*compose.AXES.values(), "sweeps")
+    if args.folder not in (None, *folders):
+        raise UserError(f"no {args.folder!r} to list{nearest(args.folder, folders)}")
+    if args.count and args.folder != "methods":
+        raise UserError("--count: of methods alone, benchmark list methods --count")
+    if args.count:
+        from benchmark.cost.method_page import write  # imports torch
+
+        write()
+    if args.folder == "methods":
+        _list_methods()
+        return
+    for folder in folders if args.folder is None else [args.folder]:
         print(folder)
         names = compose.names(folder)
         width = max(map(len, names), default=0)
         for name in names:
-            print(f"  {name.ljust(width)}  {_about(compose.RECIPES / folder / f'{name}.yaml')}")
+            print(f"  {name.ljust(width)}  {_about(f'{folder}/{name}')}")
+
+
+def _list_methods() -> None:
+    """Print every recipe of a method: paper, claims, cost."""
+    from benchmark.recipes.method_list import GROUPS, LEGEND, columns, listed
+
+    methods = listed()
+    lines = columns([each for belongs in GROUPS.values() for each in methods if belongs(each)])
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    told = {line[0]: "  ".join(_aligned(line, widths)).rstrip() for line in lines}
+    for title, belongs in GROUPS.items():
+        print(f"{title}\n  {told['recipe']}")
+        for each in filter(belongs, methods):
+            print(f"  {told[each.name]}")
+    print(LEGEND)
+    if missing := [each.name for each in methods if each.parameters is None]:
+        print(f"?: {', '.join(missing)} not counted yet: benchmark list methods --count")
+
+
+def _aligned(cells: Sequence[str], widths: Sequence[int]) -> list[str]:
+    """Return cells of one width per column: texts to the left, the two numbers to the right."""
+    pairs = list(zip(cells, widths, strict=True))
+    return [c.ljust(w) for c, w in pairs[:-2]] + [c.rjust(w) for c, w in pairs[-2:]]
 
 
 def a_run(parser: ArgumentParser) -> None:
@@ -161,19 +204,16 @@ def overrides(args: Namespace) -> list[str]:
     return [*args.overrides, *(["huge=true"] if args.huge else [])]
 
 
-def _about(file: Path) -> str:
+def _about(file: str) -> str:
     """Return the first sentence of a recipe's comment, of a long one its first half."""
-    lines = []
-    for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
-        if not line.startswith("#"):
-            break
-        lines.append(line.lstrip("# "))
-    sentence = " ".join(lines).partition(". ")[0].rstrip(".")
+    from benchmark.recipes.method_list import comment
+
+    sentence = comment(file).partition(". ")[0].rstrip(".")
     return sentence if len(sentence) <= 80 else sentence.partition(": ")[0]
 
 
 VERBS = {
-    "list": Verb(list_),
+    "list": Verb(list_, list_arguments),
     "show": Verb(show, a_run, overrides=True),
     "run": Verb(run, run_arguments, overrides=True),
     "sweep": Verb(sweep, sweep_arguments, overrides=True),

@@ -137,7 +137,7 @@ def class_names(saved: Checkpoint, recipe: Recipe) -> tuple[str, ...]:
     They stand in the checkpoint. In one that was converted, or is an older one, they do not: then
     they are those of the recipe's data where that is here and has as many, and numbers otherwise.
     """
-    count = len(saved.parameters["head.bias"])
+    count = build.classes_of(saved, recipe)
     if saved.data is not None and len(saved.data.classes) == count:
         return saved.data.classes
     try:

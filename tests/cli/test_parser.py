@@ -43,6 +43,7 @@ def start(*argv, code=None):
 COMMANDS = [
     ["--help"],
     ["list"],
+    ["list", "methods"],
     ["show", RUN, "optim.lr=1"],
     ["run", RUN],
     ["run", "quick/x/vit_digits/aim"],
@@ -98,7 +99,8 @@ def test_list_takes_well_under_a_second():
         (["run", RUN, "train.epochs=x"], "train.epochs is 'x'", "not int"),
         (["leaderboard", "nowhere"], "no folder nowhere", ""),
         (["leaderboard", ".", "x=1"], "'x=1'", "leaderboard --help"),
-        (["list", "x"], "'x'", "list --help"),
+        (["list", "method"], "no 'method' to list", "did you mean 'methods'"),
+        (["list", "--count"], "--count", "list methods --count"),
         (["--nonsense"], "VERB", "--help"),
     ],
 )

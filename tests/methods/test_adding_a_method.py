@@ -25,7 +25,7 @@ def examples() -> dict[str, str]:
 
 def contract(folder: Path) -> str:
     """Run the quick tests of the contract over the new method; return what they say."""
-    chosen = ["-k", "bias_tuning or every_recipe", "-m", "not slow", CONTRACT, LISTED]
+    chosen = ["-k", "attention_tuning or every_recipe", "-m", "not slow", CONTRACT, LISTED]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *chosen]
     environment = {**os.environ, "PYTHONPATH": str(folder)}
     ended = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
@@ -44,18 +44,23 @@ def test_what_fails_says_what_to_add_and_with_that_the_method_passes(tmp_path: P
         (tmp_path / each).parent.mkdir(parents=True, exist_ok=True)
         copy(ROOT / each, tmp_path / each)
     method, recipe = examples().items()
-    assert method[0] == "benchmark/methods/bias_tuning.py"
-    assert recipe[0] == "recipes/methods/bias_tuning.yaml"
-    write(tmp_path / method[0], method[1])
-    write(tmp_path / recipe[0], "method:\n  name: bias_tuning\n")
+    assert method[0] == "benchmark/methods/attention_tuning.py"
+    assert recipe[0] == "recipes/methods/attention_tuning.yaml"
+    wrong = method[1].replace('"sees_time": False', '"sees_time": True')
+    assert wrong != method[1]
+    write(tmp_path / method[0], wrong)
+    write(tmp_path / recipe[0], "method:\n  name: attention_tuning\n")
 
     said = contract(tmp_path)
-    assert len(re.findall("^FAILED", said, re.M)) == 10  # order x 4, parameters x 4, comment x 2
-    told = re.search(r"add \"bias_tuning\" to (\w+) in (\S+)", said)
-    assert told and told.groups() == ("BLIND_TO_ORDER", CONTRACT)
-    lists = (tmp_path / CONTRACT).read_text()
-    write(tmp_path / CONTRACT, lists.replace(f"{told[1]} = {{", f'{told[1]} = {{"bias_tuning", '))
-    added = re.search(r"add to (\S+\.yaml), .*:\n((bias_tuning:\n)(  \S+: \d+ \d+\n){4})", said)
+    assert len(re.findall("^FAILED", said, re.M)) == 10  # time x 4, parameters x 4, comment x 2
+    told = re.search(
+        r'attention_tuning measured: .*: say ("sees_time": False) in FACTS of (\S+)', said
+    )
+    assert told and told[2] == method[0]
+    write(tmp_path / told[2], re.sub('"sees_time": True', told[1], wrong))
+    added = re.search(
+        r"add to (\S+\.yaml), .*:\n((attention_tuning:\n)(  \S+: \d+ \d+\n){4})", said
+    )
     assert added
     with (tmp_path / added[1]).open("a") as file:
         file.write(added[2])

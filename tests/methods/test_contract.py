@@ -11,7 +11,7 @@ import torch
 import torch.distributed as dist
 from omegaconf import OmegaConf
 from places import FIXTURES
-from tiny import BACKBONES, FRAMES, METHODS, PAIRS, REFUSED, SIZE, Build, construct
+from tiny import BACKBONES, FRAMES, HERE, METHODS, PAIRS, REFUSED, SIZE, Build, construct, demand
 from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
@@ -167,6 +167,7 @@ CLASSES = (400, 174)
 
 def parameters(name: str, size: str, classes: int) -> str:
     """Return how many parameters a recipe trains at full size and 8 frames, and has in all."""
+    demand(name)
     options = dict(compose.read(f"methods/{name}")["method"])
     with torch.device("meta"):
         vit = timm.create_model(TIMM[size], num_classes=0)
@@ -292,7 +293,7 @@ def _train_as_one(rank: int, store: Path) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
     video = torch.randn(4, 3, FRAMES, SIZE, SIZE, generator=torch.Generator().manual_seed(1))
-    for name, kind in PAIRS:
+    for name, kind in (pair for pair in PAIRS if pair[0] in HERE):
         model = wake(construct(kind, name)).eval()
         whole = gradients(model, video)
         parallel = DistributedDataParallel(model)
@@ -312,7 +313,7 @@ def test_every_backbone_recipe_takes_every_method(recipe_name: str) -> None:
     """At full size, on the meta device: positions, registers, pooling and all."""
     b = compose.load(f"quick/digits_motion/{recipe_name}/linear_probe").backbone
     size = 32 if "digits" in recipe_name else 224
-    for name in METHODS:
+    for name in HERE:
         with torch.device("meta"):
             vit = backbones.build(b.name, size=size, options=b.options)
             model = VideoViT(vit, frames=2, num_classes=7)
