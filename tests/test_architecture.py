@@ -32,6 +32,7 @@ LAYERS = [  # from the ground up; a room imports of ours only what stands on a l
     {"datamodules.datamodule", "datamodules.speed"},
     {"benchmark.errors"},
     {"benchmark.lookup", "benchmark.terminal"},
+    {"benchmark.method_facts"},
     {"benchmark.models"},
     {"benchmark.methods"},
     {"benchmark.official"},
@@ -79,7 +80,7 @@ NOT_LIGHT = {f"benchmark.recipes.{each}" for each in ("build", "buildable")}
 BARE = (
     *("benchmark.models", "benchmark.methods", "benchmark.official", "benchmark.training.optim"),
     *("benchmark.cost.counts", "benchmark.cost.saved", "benchmark.cost.plain"),
-    *("benchmark.cost.speed", "benchmark.results.speed", "benchmark.recipes.bare"),
+    *("benchmark.cost.speed", "benchmark.results.speed", "benchmark.cost.bare"),
 )
 ABSENT_THERE = {"pytorchvideo", "av", "wandb", "omegaconf", "lightning"}
 

@@ -158,8 +158,9 @@ def forecast(args: Namespace) -> None:
     benchmark forecast quick --gpu h100 --count 8 --cores 128
     benchmark forecast paper/kinetics400/vit_b16_clip/aim --gpu a100 trainer.devices=8 --count 8
     """
-    from benchmark.cost import forecast_page, hardware
-    from benchmark.cost.forecast import foresee
+    from benchmark.cost.forecast import hardware
+    from benchmark.cost.forecast import page as forecast_page
+    from benchmark.cost.forecast.foresee import foresee
     from benchmark.results import record, speed
     from benchmark.sweeps.devices import cores
     from benchmark.sweeps.plan import job, plan

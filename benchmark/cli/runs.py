@@ -13,6 +13,7 @@ def list_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("folder", nargs="?", metavar="FOLDER", help="of recipes, such as methods")
     parser.add_argument("--count", action="store_true", help="methods: count what they cost anew")
 
+
 LAUNCHERS = ("local", "ray", "slurm")
 
 

@@ -40,14 +40,14 @@ def write() -> None:
         try:
             found[name] = cost(name)
         except UserError as error:
-            found[name] = known.get(name)
+            if name in known:
+                found[name] = known[name]
             print(f"{name}: {error}; left as it was", file=sys.stderr)
         else:
             print(f"{name}: {found[name]['parameters']:,} parameters", file=sys.stderr)
     lines = [
         f"{name}: {{parameters: {each['parameters']}, macs: {each['macs']}}}\n"
         for name, each in found.items()
-        if each
     ]
     with atomic_write(compose.RECIPES / f"{COUNTED}.yaml") as file:
         file.write("".join([HEADER, *lines]).encode())

@@ -8,8 +8,8 @@ import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from benchmark.method_facts import MethodFacts, method_facts
 from benchmark.recipes import compose
-from benchmark.recipes.method_facts import MethodFacts, method_facts
 
 COUNTED = "counted"  # the file of recipes/
 CITATION = re.compile(r"\((?:[^()]*, )?([^(),]+), (\d{4})\)")

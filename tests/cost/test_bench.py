@@ -10,13 +10,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmark.cost import counts
+from benchmark.cost import bare, counts
 from benchmark.cost.plain import plain
 from benchmark.cost.saved import SavedForBackward
 from benchmark.cost.speed import bench, growth, page
 from benchmark.errors import UserError
 from benchmark.models.video_vit import VideoViT
-from benchmark.recipes import bare, compose
+from benchmark.recipes import compose
 from benchmark.results import record, speed
 from benchmark.results.speed import Bench, Growth, Loading, Machine, MachineSpeed, Point, Settings
 

@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from benchmark.cost import forecast, forecast_page, hardware
-from benchmark.cost.forecast import Forecast, foresee, schedule
-from benchmark.cost.hardware import STATED, Hardware, Range, Work
+from benchmark.cost.forecast import foresee as forecast
+from benchmark.cost.forecast import hardware
+from benchmark.cost.forecast import page as forecast_page
+from benchmark.cost.forecast.foresee import Forecast, foresee, schedule
+from benchmark.cost.forecast.hardware import STATED, Hardware, Range, Work
 from benchmark.errors import UserError
 from benchmark.recipes import compose
 from benchmark.results.speed import Bench, Beside, Loading, Machine, MachineSpeed, Row, Settings

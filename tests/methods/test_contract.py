@@ -19,11 +19,11 @@ from torch.testing import assert_close
 
 from benchmark.cost import counts
 from benchmark.lookup import find, names
+from benchmark.method_facts import method_facts
 from benchmark.models import backbone as backbones
 from benchmark.models import checkpoint
 from benchmark.models.video_vit import VideoViT
 from benchmark.recipes import compose
-from benchmark.recipes.method_facts import method_facts
 from benchmark.training.optim import adamw
 
 REFERENCE = FIXTURES / "reference"

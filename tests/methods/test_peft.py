@@ -9,8 +9,8 @@ from torch import Tensor
 
 from benchmark import lookup
 from benchmark.errors import UserError
+from benchmark.method_facts import method_facts
 from benchmark.methods.peft import KINDS
-from benchmark.recipes.method_facts import method_facts
 
 RANKED = ("lora", "vera", "loha", "lokr", "hra", "randlora", "miss")
 BLOCK = {"oft": {"oft_block_size": 8}, "c3a": {"block_size": 8}, "fourierft": {"n_frequency": 20}}

@@ -18,13 +18,12 @@ from typing import Any
 
 import torch
 
-from benchmark.cost import counts
+from benchmark.cost import bare, counts
 from benchmark.cost.plain import plain
 from benchmark.cost.speed.step import MatrixProduct, Step, demand_equal, seconds
 from benchmark.methods import adapt
 from benchmark.models import backbone
 from benchmark.models.video_vit import VideoViT
-from benchmark.recipes import bare
 from benchmark.results.speed import Beside, Machine, Row, Settings
 from datamodules.files import ROOT
 

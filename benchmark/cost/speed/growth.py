@@ -11,10 +11,9 @@ from dataclasses import replace
 
 import torch
 
-from benchmark.cost import counts
+from benchmark.cost import bare, counts
 from benchmark.cost.speed import bench
 from benchmark.cost.speed.step import seconds
-from benchmark.recipes import bare
 from benchmark.results.speed import Growth, Point, Settings
 
 AXES: dict[str, tuple[int, ...]] = {

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from benchmark.cost.forecast import Forecast, schedule, sharing
-from benchmark.cost.hardware import Hardware
+from benchmark.cost.forecast.foresee import Forecast, schedule, sharing
+from benchmark.cost.forecast.hardware import Hardware
 from benchmark.leaderboard.markdown import table
 from benchmark.results.record import Record
 from datamodules.progress_bar import format_duration

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from benchmark import lookup
 from benchmark.cost import counts
-from benchmark.cost.hardware import NOTHING, Hardware, Range, Work
+from benchmark.cost.forecast.hardware import NOTHING, Hardware, Range, Work
 from benchmark.errors import UserError
 from benchmark.recipes import build, dataset
 from benchmark.recipes.compose import PACKAGES

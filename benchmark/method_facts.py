@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 
 from benchmark import lookup
 from benchmark.errors import UserError
-from benchmark.recipes.compose import PACKAGES
 
 
 class MethodFacts(NamedTuple):
@@ -37,7 +36,7 @@ def method_facts(method: Mapping[str, Any]) -> MethodFacts:
         UserError: the method's file does not say one of them.
     """
     name = method["name"]
-    said = lookup.fact(PACKAGES["method"], name, "FACTS") or {}
+    said = lookup.fact("benchmark.methods", name, "FACTS") or {}
     if set(said) != set(MethodFacts._fields):
         raise UserError(
             f"benchmark/methods/{name}.py says FACTS of {', '.join(sorted(said)) or 'nothing'}; "

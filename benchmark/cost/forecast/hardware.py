@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from benchmark.cost import bare
 from benchmark.errors import UserError, nearest
-from benchmark.recipes import bare
 from benchmark.results.speed import Bench, Loading, MachineSpeed, Row
 
 # Of the stated peak, trainings of ViTs reach: the best of them about the first, eager code with
