@@ -3,6 +3,7 @@
 SWEEP ?= quick
 VENV := .venv
 INSTALLED := $(VENV)/installed
+TESTABLE := $(VENV)/installed-dev
 PY := $(VENV)/bin/python
 # The first Python here that is new enough; set PYTHON to choose another.
 PYTHON ?= $(shell for each in python3.11 python3 python3.12 python3.13; do \
@@ -13,17 +14,22 @@ export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install sweep leaderboard wandb-sync bench bench-data bench-board test test-quick lint format clean
+.PHONY: help install sweep leaderboard release wandb-sync bench bench-steps bench-data bench-board test test-quick lint format clean
 
 help:  ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
-install: $(INSTALLED)  ## Make .venv and install the suite; the other targets do it by themselves
+install: $(INSTALLED)  ## Make .venv with what a sweep needs; other targets do it by themselves
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or newer here; name one with make PYTHON=..." >&2; exit 2; }
 	@echo "installing into $(VENV), once"
 	@test -x $(VENV)/bin/pip || $(PYTHON) -m venv $(VENV)
+	@$(PY) -m pip install --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+$(TESTABLE): $(INSTALLED)
+	@echo "installing what style, types and tests need into $(VENV), once"
 	@$(PY) -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
@@ -33,7 +39,13 @@ sweep: $(INSTALLED)  ## Run what SWEEP (quick) lacks, ON=local, ray or slurm, an
 leaderboard: $(INSTALLED)  ## Write the boards of the records in results/
 	@$(PY) -m benchmark leaderboard
 
-bench: bench-data bench-board  ## Run every benchmark of speed there is
+release: $(INSTALLED)  ## Freeze the tables of the committed boards as this version
+	@$(PY) -m benchmark freeze
+
+bench: bench-steps bench-data bench-board  ## Run every benchmark of speed there is
+
+bench-steps: $(INSTALLED)  ## Measure each method's step beside the papers' form and the frozen ViT
+	@$(PY) -m benchmark bench
 
 bench-data: $(INSTALLED)  ## Compare decoders on videos of VIDEOS, a folder, or on some it writes
 	@$(PY) -m benchmark bench-data $(if $(VIDEOS),"$(VIDEOS)")
@@ -45,17 +57,17 @@ wandb-sync: $(INSTALLED)  ## Upload what wandb kept while it was offline
 	@$(PY) -m benchmark wandb-sync
 
 test: lint  ## Check style and types, and run all tests
-	@$(PY) -m pytest -q -n auto
+	@$(PY) -m pytest -q -n auto --dist worksteal
 
-test-quick: $(INSTALLED)  ## Run the tests that take under a minute together
-	@$(PY) -m pytest -q -m "not slow and not gpu" -n auto
+test-quick: $(TESTABLE)  ## Run the tests that take under a minute together
+	@$(PY) -m pytest -q -m "not slow and not gpu" -n auto --dist worksteal
 
-lint: $(INSTALLED)  ## Check style and types
+lint: $(TESTABLE)  ## Check style and types
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
 
-format: $(INSTALLED)  ## Mend what can be mended of style
+format: $(TESTABLE)  ## Mend what can be mended of style
 	@$(PY) -m ruff check --fix .
 	@$(PY) -m ruff format .
 

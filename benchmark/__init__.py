@@ -6,9 +6,9 @@ The names below are imported when they are asked for: the command line starts wi
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from benchmark.inference.trained_model import load_checkpoint
     from benchmark.methods import adapt
     from benchmark.models.video_vit import VideoViT
-    from benchmark.recipes.build import load_checkpoint
     from benchmark.recipes.compose import load as load_recipe
     from benchmark.results.record import records as load_records
     from benchmark.training.task import Classification
@@ -29,7 +29,7 @@ FACE = {  # name -> where it is, and what it is called there
     "Classification": ("benchmark.training.task", "Classification"),
     "VideoViT": ("benchmark.models.video_vit", "VideoViT"),
     "adapt": ("benchmark.methods", "adapt"),
-    "load_checkpoint": ("benchmark.recipes.build", "load_checkpoint"),
+    "load_checkpoint": ("benchmark.inference.trained_model", "load_checkpoint"),
     "load_recipe": ("benchmark.recipes.compose", "load"),
     "load_records": ("benchmark.results.record", "records"),
     "load_run": ("benchmark.training.train", "load_run"),

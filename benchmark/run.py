@@ -21,9 +21,11 @@ from benchmark.recipes import proportion
 from benchmark.recipes.buildable import demand_devices, demand_runnable
 from benchmark.recipes.compose import load
 from benchmark.recipes.schema import Recipe
+from benchmark.recipes.tuning import demand_tuned
 from benchmark.results import record
 from benchmark.results.staleness import nothing_to_do
 from benchmark.runs import process, progress
+from benchmark.runs.ancestry import die_with_parent
 from benchmark.runs.folder import CHECKPOINT, FolderHeld, lock
 from benchmark.runs.process import EXIT_HELD, EXIT_PREEMPTED
 from benchmark.training.checkpointing import Preempted
@@ -97,6 +99,7 @@ def _run(argv: Sequence[str]) -> int:
             raise UserError("name the run: python -m benchmark.run NAME [key=value ...]")
         recipe = load(argv[0], ["huge=true" if each == "--huge" else each for each in argv[1:]])
         if first:  # the others would say the same
+            demand_tuned([recipe])
             proportion.ask(recipe, proportion.of_recipe(recipe, here=True))
             demand_devices(recipe)
             demand_runnable(recipe)
@@ -106,7 +109,7 @@ def _run(argv: Sequence[str]) -> int:
     folder = files.RUNS / recipe.name
     if recipe.trainer.accelerator == "cpu":
         torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
-    process.die_with_parent()
+    die_with_parent()
     quiet()
     with contextlib.ExitStack() as stack:
         if first:

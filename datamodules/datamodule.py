@@ -6,6 +6,7 @@ Shapes: B clips or videos, V views of a video, C T H W one clip.
 import signal
 import sys
 from collections.abc import Sequence
+from functools import partial
 from multiprocessing import get_context
 from multiprocessing.context import ForkServerContext
 from typing import Any, Literal
@@ -22,10 +23,17 @@ from datamodules.loading.opener import opener
 from datamodules.loading.samplers import EvaluationSampler, TrainingSampler, accumulation
 from datamodules.preparation.audit import known_broken
 from datamodules.randomness import Stream, generator
+from datamodules.sharing import servers
+from datamodules.sharing.client import SharedClips
+from datamodules.sharing.kept_views import KeptViews
+from datamodules.sharing.key import training_key
+from datamodules.sharing.memory import slot_size
+from datamodules.sharing.wire import Hello
 from datamodules.transforms.mixup import mix
 from datamodules.transforms.random_erasing import erase
 from datamodules.transforms.settings import Augment
 
+ON_DEVICE = "video", "label"  # what a model computes with; all else of a batch is only read
 OUTLIVING = 90  # seconds a loader worker serves on after a SIGTERM, for the run to save
 
 
@@ -33,10 +41,11 @@ class VideoDataModule(LightningDataModule):
     """Train on one random clip of every video, test on all views of every video.
 
     A batch holds "video" uint8 (B, C, T, H, W), in testing (B, V, C, T, H, W), which becomes
-    normalised float32 on the device; "label" and "index" (B,), the latter counted within the
+    normalised float32 on the device; "label" (B,), there too; "index" (B,), counted within the
     split, -1 for a stand-in that is not scored; "broken" (B,): -1, or the index of a video that
     could not be decoded: in training another one stands in for it, in testing it is black.
-    Training batches also hold "epoch" (B,) and, where clips are mixed, "target" (B, K).
+    These two stay on the host, where reading them waits for nothing. Training batches also hold
+    "epoch" (B,) and, where clips are mixed, "target" (B, K).
 
     What is random about a training sample is a function of (seed, epoch, index). A step sees the
     same clips at every world size, and so does every forward pass of a test.
@@ -68,6 +77,8 @@ class VideoDataModule(LightningDataModule):
         num_classes: K.
         views: V, clips x crops.
         evaluation_split: The split that is tested on, "test" or "holdout".
+        decoded: How many of the training clips this rank decoded, and how many it got, where runs
+            share them; of a run that was resumed, rank 0's before that are every rank's.
 
     Raises:
         ValueError: `training` or `testing` is of other videos than those of `data`.
@@ -97,6 +108,8 @@ class VideoDataModule(LightningDataModule):
         self._mean = torch.tensor(mean).view(-1, 1, 1, 1)
         self._std = torch.tensor(std).view(-1, 1, 1, 1)
         self._workers, self._most = workers, max_batch_per_device
+        self.decoded = [0, 0]
+        self._kept: KeptViews | None = None
 
     def train_dataloader(self) -> DataLoader[Item]:
         """Return this rank's training clips, from where training is."""
@@ -108,6 +121,7 @@ class VideoDataModule(LightningDataModule):
         world, rank = self._world_and_rank()
         part = self._batch // world // self.accumulation(world)
         epoch, done = self._progress()
+        self._training.share = self._share()
         sampler = TrainingSampler(
             self._training,
             seed=self._training.seed,
@@ -131,7 +145,15 @@ class VideoDataModule(LightningDataModule):
     def test_dataloader(self) -> DataLoader[Item]:
         """Return this rank's videos of the evaluation split."""
         sampler = EvaluationSampler(self._testing, self._test_batch, *self._world_and_rank())
-        return self._loader(self._testing, sampler, self._test_batch)
+        return self._loader(self._kept or self._testing, sampler, self._test_batch)
+
+    def keep_views(self, size: float) -> None:
+        """Keep the views that are tested for the next pass over them, in so many bytes of memory.
+
+        Several ranks keep none: their workers are not forked from them.
+        """
+        if size and servers.possible() and self._world_and_rank()[0] == 1:
+            self._kept = KeptViews(self._testing, size)
 
     def accumulation(self, world: int) -> int:
         """Return over how many batches of this loader gradients are accumulated to one step.
@@ -144,6 +166,30 @@ class VideoDataModule(LightningDataModule):
     @property
     def _mixes(self) -> bool:
         return self._training.augment.mixup > 0 or self._training.augment.cutmix > 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed run goes on from."""
+        return {"decoded": list(self.decoded)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from an earlier start of the run."""
+        self.decoded = list(state_dict["decoded"])
+
+    def on_before_batch_transfer(self, batch: Item, dataloader_idx: int) -> Item:
+        """Count the clips that this rank has decoded."""
+        if "decoded" not in batch:
+            return batch
+        self.decoded[0] += int(batch["decoded"].sum())
+        self.decoded[1] += len(batch["decoded"])
+        return {key: value for key, value in batch.items() if key != "decoded"}
+
+    def transfer_batch_to_device(
+        self, batch: Item, device: torch.device, dataloader_idx: int
+    ) -> Item:
+        """Move clips and labels; what stays on the host is read there without waiting for it."""
+        moving = {key: batch[key] for key in ON_DEVICE}
+        moved: Item = super().transfer_batch_to_device(moving, device, dataloader_idx)
+        return {**batch, **moved}
 
     def on_after_batch_transfer(self, batch: Item, dataloader_idx: int) -> Item:
         """Normalise "video" where it is now, (..., C, T, H, W); erase and mix training clips."""
@@ -182,6 +228,35 @@ class VideoDataModule(LightningDataModule):
         epoch = loop.epoch_progress.current
         begun = epoch.ready > epoch.processed  # else it was saved between two epochs
         return epoch.processed, loop.epoch_loop.batch_progress.current.processed if begun else 0
+
+    def _share(self) -> SharedClips | None:
+        """Return where training clips come from that other runs decode, if there is a server."""
+        clips, told = self._training, servers.told()
+        if told is None or self.trainer is None or clips.decoder is None:
+            return None
+        if not isinstance(clips.choose, partial):  # anybody's own: nothing tells it from others
+            return None
+        run, address = told
+        hello = Hello(
+            key=training_key(
+                self.data,
+                {"name": clips.choose.func.__name__, **clips.choose.keywords},
+                clips.augment,
+                size=clips.size,
+                interpolation=clips.interpolation,
+                seed=clips.seed,
+                decoder=clips.decoder,
+            ),
+            run=run,
+            lends=False,
+            seed=clips.seed,
+            videos=len(clips),
+            used=self.steps * self._batch,
+            epochs=max(1, self.trainer.max_epochs or 1),
+            slack=(2 * self._workers + 2) * self._batch,  # a loader prefetches two of each worker
+            size=slot_size(clips.frames, 3, clips.size, clips.size),
+        )
+        return SharedClips(address, hello)
 
     def _loader(self, dataset: Dataset[Item], sampler: Any, batch: int) -> DataLoader[Item]:
         several = self._workers > 0 and self._world_and_rank()[0] > 1
@@ -227,9 +302,11 @@ def training_clips(
     split = data.splits["train"]
     broken = known_broken(split, data.name)
     open_video = opener(split, data.name, broken, decoder=decoder, cache=cache)
-    return TrainingClips(
+    clips = TrainingClips(
         data, open_video, choose, augment, size=size, interpolation=interpolation, seed=seed
     )
+    clips.decoder = None if cache else decoder  # a cache's clips are there at once
+    return clips
 
 
 def all_views(

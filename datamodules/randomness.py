@@ -29,6 +29,7 @@ class Stream(IntEnum):
     SHOTS = 102  # which videos of a class are the few: class
     WEIGHTS = 103  # of a backbone that has none (`backbone.weights=random`)
     EXAMINATION = 104  # how a test video is altered to examine a model: index
+    TUNING = 110  # which values are tried together: number of the key
 
 
 LENGTHS = {
@@ -39,6 +40,7 @@ LENGTHS = {
     Stream.SHOTS: 1,
     Stream.WEIGHTS: 0,
     Stream.EXAMINATION: 1,
+    Stream.TUNING: 1,
 }
 
 

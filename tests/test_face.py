@@ -135,7 +135,8 @@ def test_a_checkpoint_is_the_model_that_was_saved(tmp_path: Path) -> None:
     file = tmp_path / "model.safetensors"
     checkpoint.write(file, model, asdict(recipe))
     loaded = benchmark.load_checkpoint(file)
-    assert not loaded.training and torch.equal(loaded(clips()), model.eval()(clips()))
+    own = loaded.model
+    assert not own.training and torch.equal(own(clips()), model.eval()(clips()))
     with pytest.raises(UserError, match=r"no checkpoint .*none\.safetensors"):
         benchmark.load_checkpoint(tmp_path / "none.safetensors")
 

@@ -178,12 +178,15 @@ def merge(args: Namespace) -> None:
 
     benchmark merge zeroi2v.safetensors -o merged.safetensors
     """
+    from benchmark.inference import model_card
+    from benchmark.inference.trained_model import class_names
     from benchmark.models import checkpoint
     from benchmark.recipes import compose
     from benchmark.recipes.build import model_of  # imports torch
     from benchmark.training.quiet import quiet
 
     output_file(args.output, args.checkpoint, replaces=checkpoint.is_checkpoint)
+    model_card.demand_place(args.output)
     quiet()
     saved = checkpoint.read(args.checkpoint)
     recipe = compose.restored(saved.recipe, args.overrides)
@@ -193,6 +196,8 @@ def merge(args: Namespace) -> None:
     except ValueError as error:
         raise UserError(f"{args.checkpoint}: {error}") from error
     checkpoint.write(args.output, merged, saved.recipe, merged=True, data=saved.data)
+    names, found = class_names(saved, recipe), model_card.record_of(recipe)
+    model_card.write(args.output, recipe, names, found)
     print(f"{args.output}: {sum(p.numel() for p in merged.parameters()):,} parameters, merged")
 
 

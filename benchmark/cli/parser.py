@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from benchmark import terminal
-from benchmark.cli import data, models, results, runs
+from benchmark.cli import costs, data, inference, models, results, runs
 from benchmark.errors import UserError, nearest
 
-VERBS = runs.VERBS | results.VERBS | models.VERBS | data.VERBS
+VERBS = runs.VERBS | results.VERBS | models.VERBS | inference.VERBS | costs.VERBS | data.VERBS
 ABOUT = "Compare parameter-efficient ways from image models to video models."
 PLACES = """\
 environment:

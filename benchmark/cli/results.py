@@ -1,4 +1,4 @@
-"""Verbs about results: the board of the records, what is stale of them, the board on wandb."""
+"""Verbs about results: the board of the records, what is stale or wrong of them, releases."""
 
 import sys
 from argparse import ArgumentParser, Namespace
@@ -27,7 +27,8 @@ def leaderboard(args: Namespace) -> None:
     benchmark leaderboard results/digits --as latex
     benchmark leaderboard --published
     """
-    from benchmark.leaderboard import board, exports, pages
+    from benchmark.leaderboard import board, pages
+    from benchmark.leaderboard.exports import forms
     from benchmark.results import record
     from datamodules.files import display_path
 
@@ -44,7 +45,7 @@ def leaderboard(args: Namespace) -> None:
     elif not (found := record.records(folder)):
         print(f"no records in {display_path(folder or record.RESULTS)}", file=sys.stderr)
     elif args.form:
-        print(exports.export(pages.tested(found), args.form), end="")
+        print(forms.export(pages.tested(found), args.form), end="")
     else:
         print(pages.plain(found, every=args.all))
 
@@ -131,6 +132,40 @@ def verify(args: Namespace) -> int:
     return int(wrong > 0)
 
 
+def freeze_arguments(parser: ArgumentParser) -> None:
+    """Add what `freeze` takes."""
+    about = "make these releases again, or all, from their own records, and compare byte for byte"
+    parser.add_argument("--check", nargs="*", metavar="VERSION", help=about)
+
+
+def freeze(args: Namespace) -> int:
+    """Freeze the tables of the committed boards as a release of this version, or check releases.
+
+    benchmark freeze
+    benchmark freeze --check
+    """
+    from benchmark import __version__
+    from benchmark.leaderboard.exports import release
+    from datamodules.files import display_path
+
+    if args.check is None:
+        from benchmark.training.provenance import code_state  # imports torch
+
+        print(f"froze {display_path(release.freeze(__version__, code_state()))}")
+        return 0
+    wrong = 0
+    for version in args.check or release.versions():
+        problems = release.check(version)
+        wrong += len(problems)
+        for line in problems:
+            print(line, file=sys.stderr)
+        if not problems:
+            print(release.summary(version))
+    if not args.check and not release.versions():
+        print("there are no releases")
+    return int(wrong > 0)
+
+
 def dashboard(args: Namespace) -> None:
     """Show the board of a sweep in wandb: its table, accuracy against cost, the curves.
 
@@ -175,6 +210,7 @@ VERBS = {
     "stale": Verb(stale, stale_arguments),
     "compare": Verb(compare, compare_arguments),
     "verify": Verb(verify, verify_arguments),
+    "freeze": Verb(freeze, freeze_arguments),
     "dashboard": Verb(dashboard, a_sweep),
     "wandb-sync": Verb(wandb_sync),
 }

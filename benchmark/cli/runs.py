@@ -6,6 +6,8 @@ from pathlib import Path
 
 from benchmark.cli.verb import Verb
 
+LAUNCHERS = ("local", "ray", "slurm")
+
 
 def list_(args: Namespace) -> None:
     """List what runs are made of, and the sweeps.
@@ -89,8 +91,7 @@ def a_sweep(parser: ArgumentParser) -> None:
 def sweep_arguments(parser: ArgumentParser) -> None:
     """Add what `sweep` takes."""
     a_sweep(parser)
-    launchers = ("local", "ray", "slurm")
-    parser.add_argument("--on", choices=launchers, default="local", help="where: default local")
+    parser.add_argument("--on", choices=LAUNCHERS, default="local", help="where: default local")
     parser.add_argument("--retry", action="store_true", help="what failed, too")
     parser.add_argument("--again", action="store_true", help="what has a stale record, too")
     parser.add_argument("--dry-run", action="store_true", help="only print what would be run")
@@ -111,6 +112,35 @@ def sweep(args: Namespace) -> int:
         on=args.on,
         retry=args.retry,
         again=args.again,
+        dry_run=args.dry_run,
+    )
+
+
+def tune_arguments(parser: ArgumentParser) -> None:
+    """Add what `tune` takes."""
+    parser.add_argument("name", metavar="NAME", help="of a file in recipes/sweeps, or of a run")
+    parser.add_argument("--on", choices=LAUNCHERS, default="local", help="where: default local")
+    parser.add_argument("--widen", action="store_true", help="ranges at whose end the best lies")
+    parser.add_argument("--retry", action="store_true", help="what failed, too")
+    parser.add_argument("--dry-run", action="store_true", help="only print what would be run")
+    may_be_huge(parser)
+
+
+def tune(args: Namespace) -> int:
+    """Choose each method's learning rate, and the like, on videos held out of training.
+
+    benchmark tune fair_digits
+    benchmark tune fair_digits --on slurm --widen
+    benchmark tune fair/digits_motion/vit_digits/aim
+    """
+    from benchmark.sweeps.tune import tune
+
+    return tune(
+        args.name,
+        overrides(args),
+        on=args.on,
+        widen=args.widen,
+        retry=args.retry,
         dry_run=args.dry_run,
     )
 
@@ -147,5 +177,6 @@ VERBS = {
     "show": Verb(show, a_run, overrides=True),
     "run": Verb(run, run_arguments, overrides=True),
     "sweep": Verb(sweep, sweep_arguments, overrides=True),
+    "tune": Verb(tune, tune_arguments, overrides=True),
     "status": Verb(status, a_sweep, overrides=True),
 }

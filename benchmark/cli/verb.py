@@ -2,7 +2,7 @@
 
 import os
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,24 +40,31 @@ def existing_folder(folder: Path | None) -> Path | None:
     return folder
 
 
-def output_file(file: Path, *inputs: Path, replaces: Callable[[Path], bool]) -> Path:
-    """Return `file` if safetensors can be written there: nothing but its like is ever replaced.
+def output_file(
+    file: Path,
+    *inputs: Path,
+    replaces: Callable[[Path], bool],
+    suffixes: Sequence[str] = (".safetensors",),
+) -> Path:
+    """Return `file` if it can be written there: nothing but its like is ever replaced.
 
     Args:
         file: As typed.
         inputs: What is read to write it.
         replaces: Whether a file that is there already is of the kind that is written.
+        suffixes: How such files' names end.
 
     Raises:
         UserError: it is one of `inputs`, no file, a file of another kind, or cannot be written.
     """
+    kinds = " or ".join(suffixes)
     there = os.path.exists(file)  # which names too long to exist are no error of
     if there and not file.is_file():
-        raise UserError(f"-o {file}: is no regular file; name a .safetensors file")
+        raise UserError(f"-o {file}: is no regular file; name a {kinds} file")
     if there and any(file.samefile(each) for each in inputs if os.path.exists(each)):
         raise UserError(f"-o {file}: is the file that is read; name another")
-    if file.suffix != ".safetensors":
-        raise UserError(f"-o {file}: what is written is safetensors; name a .safetensors file")
+    if file.suffix not in suffixes:
+        raise UserError(f"-o {file}: name a {kinds} file, which is what is written")
     if there and not replaces(file):
         raise UserError(f"-o {file}: holds something else, which would be lost; name another file")
     demand_writable(file)

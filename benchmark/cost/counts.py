@@ -15,6 +15,7 @@ from torch.nn.functional import cross_entropy
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmark.cost.plain import plain
+from benchmark.cost.saved import SavedForBackward
 from benchmark.models.video_vit import VideoViT
 from benchmark.results.schema import ModelCost
 
@@ -38,6 +39,18 @@ def training_macs(model: VideoViT, *, size: int) -> int:
     scores once more.
     """
     return _count(model, size, backward=True)
+
+
+def saved_bytes(model: VideoViT, *, size: int) -> int:
+    """Return the bytes that training on one clip keeps for backward, in 32 bits, at most.
+
+    Of the papers' form, on the meta device: what attention's kernels keep differs by a few percent.
+    """
+    meta, clip = _on_meta(plain(model), size, backward=True)
+    with SavedForBackward(meta) as saved:
+        loss = cross_entropy(meta(clip), torch.zeros(1, dtype=torch.int64, device="meta"))
+    del loss
+    return saved.bytes
 
 
 def model_costs(model: VideoViT, *, size: int, views: int) -> ModelCost:
@@ -65,10 +78,7 @@ def model_costs(model: VideoViT, *, size: int, views: int) -> ModelCost:
 
 def _count(model: VideoViT, size: int, *, backward: bool) -> int:
     """Count the papers' form of the model on the meta device, which computes nothing."""
-    meta = plain(model).to("meta").train(backward)
-    meta.vit.set_grad_checkpointing(False)
-    channels = model.vit.patch_embed.proj.in_channels
-    clip = torch.empty(1, channels, model.frames, size, size, device="meta")
+    meta, clip = _on_meta(plain(model), size, backward=backward)
     formulas = {torch.ops.aten.convolution_backward: _convolution_backward}
     counter = FlopCounterMode(display=False, custom_mapping=formulas)
     # Some releases of torch count fused attention as nothing: count it as two products.
@@ -77,6 +87,14 @@ def _count(model: VideoViT, size: int, *, backward: bool) -> int:
         if backward:
             cross_entropy(logits, torch.zeros(1, dtype=torch.int64, device="meta")).backward()
     return int(counter.get_total_flops()) // 2  # torch counts a multiply and an add
+
+
+def _on_meta(own: VideoViT, size: int, *, backward: bool) -> tuple[VideoViT, torch.Tensor]:
+    """Take a model that nobody else has, and a clip for it, to where nothing is computed."""
+    meta = own.to("meta").train(backward)
+    meta.vit.set_grad_checkpointing(False)
+    channels = meta.vit.patch_embed.proj.in_channels
+    return meta, torch.empty(1, channels, meta.frames, size, size, device="meta")
 
 
 def _convolution_backward(

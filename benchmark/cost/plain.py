@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from einops import rearrange, reduce, repeat
-from torch import Tensor
+from torch import Tensor, nn
 
 from benchmark.methods._temporal import TemporalEmbedding
 from benchmark.methods.aim import AIMBlock
@@ -41,7 +41,8 @@ def _temporal_embedding(self: TemporalEmbedding, x: Tensor) -> Tensor:
 def _st_adapter(self: STAdapter, x: Tensor) -> Tensor:
     """Pan et al.: a Conv3d on (B, W, T, H, W), between two copies."""
     y = self.down(x[:, self.prefix :])
-    y = self.conv(rearrange(y, "(b t) (h w) d -> b d t h w", **self.fold))
+    y = rearrange(y, "(b t) (h w) d -> b d t h w", **self.fold)
+    y = nn.Conv3d.forward(self.conv, y)
     y = self.up(rearrange(y, "b d t h w -> (b t) (h w) d"))
     return torch.cat([x[:, : self.prefix], x[:, self.prefix :] + y], dim=1)
 

@@ -87,7 +87,7 @@ def _update(*, trusting: bool) -> None:
         _write(folder, {})
     index = record.RESULTS / PAGE
     if found or index.exists():
-        kept = found.keys() - _out_of_git(found)
+        kept = found.keys() - out_of_git(found)
         text = pages.index({each: tables[each] for each in found if each in kept and tables[each]})
         if not _holds(index, text):
             _write_file(index, text)
@@ -133,7 +133,7 @@ def _boards() -> set[Path]:
     return {each.parent for each in found if each.read_bytes().startswith(pages.TITLE.encode())}
 
 
-def _out_of_git(protocols: Iterable[str]) -> set[str]:
+def out_of_git(protocols: Iterable[str]) -> set[str]:
     """Return those protocols whose results git ignores, none where there is no git.
 
     The index, which is committed, must not change with them.

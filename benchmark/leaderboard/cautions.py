@@ -41,6 +41,19 @@ def _broken_test_line(run: Record) -> str:
     return f"{said}{_such_as(run.data.broken_test_names)}, and count as wrong."
 
 
+def _untuned(run: Record) -> int:
+    return int(bool(run.recipe.get("untuned")) and not run.recipe.get("tuned"))
+
+
+def _edges(run: Record) -> list[str]:
+    return list(run.recipe.get("tuned", {}).get("edges", ()))
+
+
+def _edge_line(run: Record) -> str:
+    keys = ", ".join(_edges(run))
+    return f"Tuned to the lowest or highest value tried, of {keys}: a better one may lie beyond."
+
+
 def _asked_precision(run: Record) -> str:
     return str(run.recipe.get("trainer", {}).get("precision"))
 
@@ -76,6 +89,8 @@ CAUTIONS = (
     Caution("¶", lambda run: len(run.data.broken), _broken_line),
     Caution("¤", lambda run: len(run.data.broken_test or ()), _broken_test_line),
     Caution("◊", _other_precision, _precision_line),
+    Caution("○", _untuned, lambda run: "Not tuned: with what its protocol sets for all methods."),
+    Caution("↕", lambda run: len(_edges(run)), _edge_line),
 )
 
 

@@ -145,6 +145,16 @@ def _device_hours(run: Record) -> float | None:
     return None if run.cost.device_seconds is None else run.cost.device_seconds / 3600
 
 
+def _tuned(run: Record) -> str:
+    """Return what a run's settings were chosen by: how many trials, on which videos."""
+    tuned = run.recipe.get("tuned")
+    if not tuned:
+        return "untuned" if run.recipe.get("untuned") else MISSING
+    seeds = "" if tuned["seeds"] == 1 else f" x {tuned['seeds']} seeds"
+    budget = f"{tuned['clips']:,} clips"
+    return f"{tuned['trials']} trials{seeds}, {budget}, on {tuned['videos']:,} held-out videos"
+
+
 def _hardware(run: Record) -> str:
     number = run.environment.world_size
     return f"{f'{number} × ' if number > 1 else ''}{run.environment.device}"
@@ -293,6 +303,7 @@ COLUMNS = (
     Column("ppt", "PPT", "fraction", "higher", _ppt, _score(_ppt)),
     Column("pmt", "its memory twin", "fraction", "higher", _pmt, _score(_pmt)),
     _name("protocol", "protocol", lambda run: RunName.parse(run.name).protocol),
+    _name("tuned", "tuned", _tuned),
     _name("hardware", "hardware", _hardware),
     _name("commit", "commit", _commit),
     _name("measured_by", "measured by", lambda run: run.environment.measured_by or MISSING),

@@ -18,6 +18,7 @@ from benchmark.leaderboard.tables import (
 )
 from benchmark.recipes.compose import changes
 from benchmark.recipes.name import RunName, shared_overrides
+from benchmark.results.published import Published
 from benchmark.results.record import Record
 
 TITLE = "# Leaderboard: "
@@ -62,10 +63,17 @@ held-out training clips are for tuning, and left out. Runs whose recipe was chan
 in `results/scratch/` and never stand here.
 """
 
+TUNED = """\
+Every method's learning rate, and what else its protocol lets be chosen, is the best of the same
+number of trials on videos held out of training: [all trials](tuning/README.md).
+"""
 OVERALL = """\
 The mean over the data above, and Borda's count: how many methods a method beats, half for a tie,
 added up over the data. A method that was not run on all of it has neither.
 """
+
+
+UNSTEADY = 1.5  # times between seeds of a row that differ by more say more of the machine
 
 
 def by_protocol(records: Iterable[Record]) -> dict[str, list[Record]]:
@@ -93,6 +101,23 @@ def board(protocol: str, records: Sequence[Record], found: Tables | None = None)
     parts = [f"{TITLE}{escape(protocol)}\n", f"{WRITTEN} [All boards](../README.md)\n"]
     first, *others = (picture(name, text) for name, text in PICTURES.items())
     parts += [first, LEGEND] if found else []
+    parts += sections(found)
+    if any(each.recipe.get("tuned") for each in records):
+        parts.append(TUNED)
+    parts += ["## Pictures\n", *others, RULES] if found else []
+    if left := sum(each.metrics.split != "test" for each in records):
+        parts.append(f"Left out: {_count(left, 'run')} scored on held-out training clips.\n")
+    return "\n".join(parts)
+
+
+def sections(found: Tables, printed: Published | None = None) -> list[str]:
+    """Return what a page says of tables: each with its notes, beside papers, and of all data.
+
+    Args:
+        found: The tables.
+        printed: What papers print. None: `results/published.yaml`, read where it is needed.
+    """
+    parts = []
     for name, rows in found.items():
         parts.append(f"## {' · '.join(escape(part) for part in name.split('/')[1:])}\n")
         ceiling = order_blind_ceiling(rows)
@@ -102,13 +127,9 @@ def board(protocol: str, records: Sequence[Record], found: Tables | None = None)
             parts.append(f"**Not the data of the first table of this name:** {escape(other)}.\n")
         parts += [_table(rows), *(f"{note}\n" for note in notes(rows))]
         intervals = {row.method: row.interval for row in rows if row.interval}
-        papers = beside_papers(rows, intervals=intervals)
+        papers = beside_papers(rows, printed, intervals)
         parts += [papers] if papers else []
-    parts += [_overall(found)] if found else []
-    parts += ["## Pictures\n", *others, RULES] if found else []
-    if left := sum(each.metrics.split != "test" for each in records):
-        parts.append(f"Left out: {_count(left, 'run')} scored on held-out training clips.\n")
-    return "\n".join(parts)
+    return [*parts, _overall(found)] if found else []
 
 
 def _overall(found: Tables) -> str:
@@ -201,6 +222,11 @@ def notes(rows: Sequence[Row]) -> list[str]:
     answer = "always the most frequent class" if told else "a guess among the classes"
     found = [f"Chance is {100 * chance(rows):.1f} %: {answer}."]
     found.append(f"Trained on {'; '.join(map(escape, devices))}.")
+    if (spread := max(map(_time_spread, rows))) > UNSTEADY:
+        found.append(
+            "Training times are of a machine that did other things, too: seeds of a row differ up "
+            f"to {spread:.1f}-fold. `benchmark bench` compares the methods' speed."
+        )
     if min(row.top1.n for row in rows) == 1:
         found.append("One seed ranks nothing: differences of a point or two may be chance.")
     if len(set(commits)) > 1:
@@ -213,6 +239,12 @@ def notes(rows: Sequence[Row]) -> list[str]:
     if any(_mixed(row) for row in rows):
         found.append(f"{MIXED} The recipe changed between the seeds of this row.")
     return found + [escape(each) for each in cautions(rows)]
+
+
+def _time_spread(row: Row) -> float:
+    """Return how many times as long as its fastest seed a row's slowest trained, at least 1."""
+    seconds = [each for run in row.records if (each := run.cost.train_seconds)]
+    return max(seconds) / min(seconds) if seconds else 1.0
 
 
 def _table(rows: Sequence[Row]) -> str:

@@ -30,7 +30,8 @@ class AdaptedLinear(nn.Module):
     @torch.no_grad()
     def merge(self) -> nn.Linear:
         """Return one linear layer that does the same."""
-        weight, (inner, shift) = self.linear.weight.float(), self.adapter.matrix()
+        weight = self.linear.weight.float()
+        inner, shift = self.adapter.matrix()  # type: ignore[operator]
         return replaced(self.linear, weight @ inner, weight @ shift + bias_of(self.linear))
 
 

@@ -33,7 +33,7 @@ class _ShiftHeads(torch.autograd.Function):
         return shift_heads(qkv, frames, heads, shifts)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
         gradient = gradient.clone(memory_format=torch.contiguous_format)
         for heads, to, source in _moves(gradient, *ctx.told):

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from einops import rearrange
-from timm.layers import Attention
+from timm.layers.attention import Attention
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
@@ -50,7 +50,13 @@ def add_temporal_embedding(model: VideoViT, *, skip: int = 0, std: float = 0.0) 
 
 
 def attend_over_time(attn: Attention, x: Tensor, frames: int) -> Tensor:
-    """Map tokens (B T, N, D) as `attn` would, the T tokens at one place being its sequence.
+    """Map tokens (B T, N, D) as `attn` would, the T tokens at one place being its sequence."""
+    y: Tensor = attn.proj_drop(attn.proj(mix_over_time(attn, x, frames)))
+    return y
+
+
+def mix_over_time(attn: Attention, x: Tensor, frames: int) -> Tensor:
+    """Do what `attend_over_time` does before the attention's last projection.
 
     Each place's heads are heads of one sequence of frames, (B, N heads, T, d), so that short
     sequences make few and large products.
@@ -62,29 +68,35 @@ def attend_over_time(attn: Attention, x: Tensor, frames: int) -> Tensor:
         rearrange(each, "b t n h d -> b (n h) t d") for each in (attn.q_norm(q), attn.k_norm(k), v)
     )
     dropout = attn.attn_drop.p if attn.training else 0.0
-    y = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout)
-    y = attn.norm(rearrange(y, "b (n h) t d -> (b t) n (h d)", h=attn.num_heads))
+    mixed = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout)
+    y: Tensor = attn.norm(rearrange(mixed, "b (n h) t d -> (b t) n (h d)", h=attn.num_heads))
     if (gate := getattr(attn, "gate", None)) is not None:
         y = y * gate(x).sigmoid()
-    y = attn.proj_drop(attn.proj(y))
     return y
 
 
-def convolve_over_time(x: Tensor, conv: nn.Conv3d, frames: int) -> Tensor:
-    """Apply a depthwise convolution of size (k, 1, 1) to tokens (B T, N, D) as k products.
+class ConvolutionOverTime(nn.Conv3d):
+    """A depthwise convolution of size (k, 1, 1) over tokens (B T, N, D), as k products.
 
     A few multiply-adds per element are no work for a convolution's machinery, which wants channels
-    in front of time and space: two copies, and three times as slow on a CPU.
+    in front of time and space: two copies, and three times as slow on a CPU. Parameters are those
+    of the `Conv3d` that papers have here.
     """
-    weight = conv.weight.flatten(1).t()  # (k, D)
-    bias = conv.bias
-    assert bias is not None
-    x = x.unflatten(0, (-1, frames))
-    if torch.is_autocast_enabled(x.device.type):
-        dtype = torch.get_autocast_dtype(x.device.type)
-        x, weight, bias = x.to(dtype), weight.to(dtype), bias.to(dtype)
-    y: Tensor = _ConvolutionOverTime.apply(x, weight, bias)
-    return y.flatten(0, 1)
+
+    cheap = True  # to compute again (`benchmark.models.lean`)
+
+    def __init__(self, dim: int, kernel: int, frames: int) -> None:
+        super().__init__(dim, dim, (kernel, 1, 1), padding=(kernel // 2, 0, 0), groups=dim)
+        self.frames = frames
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map tokens (B T, N, D) to tokens (B T, N, D)."""
+        weight, bias = self.weight.flatten(1).t(), self.bias  # (k, D), (D,)
+        assert bias is not None
+        x = x.unflatten(0, (-1, self.frames))
+        weight, bias = weight.to(x.dtype), bias.to(x.dtype)  # 16 bits under mixed precision
+        y: Tensor = _ConvolutionOverTime.apply(x, weight, bias)
+        return y.flatten(0, 1)
 
 
 class _ConvolutionOverTime(torch.autograd.Function):
@@ -100,7 +112,7 @@ class _ConvolutionOverTime(torch.autograd.Function):
         return y
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
         x, weight = ctx.saved_tensors
         middle = len(weight) // 2

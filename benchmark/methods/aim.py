@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 import torch
+from timm.layers.attention import Attention
 from timm.layers.drop import DropPath
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from benchmark.methods._ranges import demand_share, width_of
-from benchmark.methods._temporal import add_temporal_embedding, attend_over_time
+from benchmark.methods._temporal import add_temporal_embedding, mix_over_time
 from benchmark.models.video_vit import VideoViT, blocks
 
 FACTS = {
@@ -41,6 +43,17 @@ class Adapter(nn.Module):
         y: Tensor = self.up(self.act(self.down(x)))
         return x + y if self.skip else y
 
+    def behind(self, linear: nn.Linear, x: Tensor) -> Tensor:
+        """Return this adapter of `linear`'s output, without a skip: both are one product first.
+
+        A narrow matrix stands in for a square one, forward and backward, and nothing between the
+        two is saved.
+        """
+        weight = self.down.weight @ linear.weight
+        bias = self.down.bias if linear.bias is None else self.down(linear.bias)
+        y: Tensor = self.up(self.act(F.linear(x, weight, bias)))
+        return y
+
 
 class AIMBlock(nn.Module):
     """A frozen timm block, its attention used twice: first across frames, then within them."""
@@ -59,8 +72,7 @@ class AIMBlock(nn.Module):
         if "temporal" in adapt:
             y = b.norm1(x)
             y = adapt["temporal_in"](y) if "temporal_in" in adapt else y
-            y = adapt["temporal"](b.ls1(attend_over_time(b.attn, y, self.frames)))
-            x = x + self.drop_path(y)
+            x = x + self.drop_path(self._across_frames(y))
 
         y = b.ls1(b.attn(b.norm1(x)))
         x = x + b.drop_path1(adapt["spatial"](y) if "spatial" in adapt else y)
@@ -70,6 +82,16 @@ class AIMBlock(nn.Module):
         if "joint" in adapt:
             x = x + self.drop_path(self.scale * adapt["joint"](y))
         return x
+
+    def _across_frames(self, y: Tensor) -> Tensor:
+        """Map tokens (B T, N, D) through the attention across frames and its adapter."""
+        b, adapter = self.block, self.adapt["temporal"]
+        assert isinstance(adapter, Adapter) and isinstance(b.attn, Attention)
+        mixed = mix_over_time(b.attn, y, self.frames)
+        if isinstance(b.ls1, nn.Identity) and not b.attn.proj_drop.p:
+            return adapter.behind(b.attn.proj, mixed)
+        adapted: Tensor = adapter(b.ls1(b.attn.proj_drop(b.attn.proj(mixed))))
+        return adapted
 
 
 def aim(

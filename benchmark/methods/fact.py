@@ -55,7 +55,8 @@ class TrainCores(nn.Module):
 
     def forward(self) -> Tensor:
         """Return the core (outputs, inputs)."""
-        return torch.cat([each.weight for each in self.layers])
+        cores: list[Tensor] = [each.weight for each in self.layers]  # type: ignore[misc]
+        return torch.cat(cores)
 
 
 class TuckerCores(nn.Module):

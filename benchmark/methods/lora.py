@@ -70,7 +70,7 @@ class UpdatedLinear(nn.Module):
         """Return one linear layer that does the same."""
         weight = self.linear.weight.float().clone()
         for start, update in zip(self.starts, self.updates, strict=True):
-            matrix = update.matrix()
+            matrix: Tensor = update.matrix()  # type: ignore[operator]
             weight[start : start + len(matrix)] += matrix
         return replaced(self.linear, weight, bias_of(self.linear))
 

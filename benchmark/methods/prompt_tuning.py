@@ -32,7 +32,7 @@ class Prompts(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map tokens (B T, N, D) to tokens (B T, N + prompts, D)."""
-        prompts = self.dropout(self.tokens).expand(len(x), -1, -1)
+        prompts = self.dropout(self.tokens).expand(x.shape[0], -1, -1)  # len() is no symbol
         return torch.cat([x[:, : self.prefix], prompts, x[:, self.prefix :]], dim=1)
 
 

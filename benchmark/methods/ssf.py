@@ -1,5 +1,7 @@
 """SSF, scaling and shifting features (Lian et al., 2022), https://arxiv.org/abs/2210.08823."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -43,9 +45,11 @@ class Scaled(nn.Module):
     @torch.no_grad()
     def merge(self) -> nn.Module:
         """Return one layer that does the same, computed in float32, in the layer's dtype."""
-        weight, scale = self.layer.weight.float(), self.scale.float()
-        bias = scale * bias_of(self.layer) + self.shift.float()
-        return replaced(self.layer, weight * scale.view(-1, *[1] * (weight.ndim - 1)), bias)
+        layer: Any = self.layer
+        weight, scale = layer.weight.float(), self.scale.float()
+        bias = scale * bias_of(layer) + self.shift.float()
+        merged: nn.Module = replaced(layer, weight * scale.view(-1, *[1] * (weight.ndim - 1)), bias)
+        return merged
 
 
 def ssf(model: VideoViT) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmark.methods._ranges import demand_size
-from benchmark.methods._temporal import convolve_over_time
+from benchmark.methods._temporal import ConvolutionOverTime
 from benchmark.models.video_vit import VideoViT, blocks
 
 FACTS = {
@@ -41,8 +41,11 @@ class STAdapter(nn.Module):
         self.prefix, self.fold = prefix, fold
         self.over_time_only = tuple(kernel[1:]) == (1, 1)
         self.down = nn.Linear(dim, width)
-        padding = tuple(k // 2 for k in kernel)
-        self.conv = nn.Conv3d(width, width, tuple(kernel), padding=padding, groups=width)
+        if self.over_time_only:
+            self.conv: nn.Conv3d = ConvolutionOverTime(width, kernel[0], fold["t"])
+        else:
+            padding = tuple(k // 2 for k in kernel)
+            self.conv = nn.Conv3d(width, width, tuple(kernel), padding=padding, groups=width)
         self.up = nn.Linear(width, dim)
         for zero in (self.down.bias, self.conv.weight, self.conv.bias, self.up.bias):
             assert zero is not None
@@ -52,7 +55,7 @@ class STAdapter(nn.Module):
         """Map tokens (B T, N, D) to tokens (B T, N, D); prefix tokens pass through."""
         y = self.down(x)
         if self.over_time_only:
-            y = convolve_over_time(y, self.conv, self.fold["t"])
+            y = self.conv(y)
         else:
             patches = rearrange(y[:, self.prefix :], "(b t) (h w) d -> b d t h w", **self.fold)
             patches = rearrange(self.conv(patches), "b d t h w -> (b t) (h w) d")

@@ -34,7 +34,7 @@ class _QuickGELU(torch.autograd.Function):
         return _quick_gelu(x)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
         scaled = x * SLOPE  # QuickGELU(x) = SiLU(1.702 x) / 1.702, whose derivative is SiLU's there

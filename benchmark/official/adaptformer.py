@@ -26,7 +26,10 @@ def adaptformer(
     found = in_blocks(state, "adaptmlp.down_proj.weight", block=TIMM_BLOCK)
     if not found:
         raise UserError("no adapter of adaptformer in the file")
-    told = {"width": len(found[min(found)]), "batch_norm": "head.0.running_mean" in state}
+    told: dict[str, Any] = {
+        "width": len(found[min(found)]),
+        "batch_norm": "head.0.running_mean" in state,
+    }
     if "ffn_adapter_scalar" in config:
         told["scale"] = float(config["ffn_adapter_scalar"])
     return told

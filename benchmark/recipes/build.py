@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -129,21 +128,6 @@ def model_of(saved: Checkpoint, recipe: Recipe, num_classes: int) -> VideoViT:
     own = own.merge() if saved.merged else own
     checkpoint.load_checkpoint(own, saved)
     return own
-
-
-def load_checkpoint(file: str | Path, overrides: Sequence[str] = ()) -> VideoViT:
-    """Return the model of a checkpoint file, under the recipe it holds, in eval mode.
-
-    Args:
-        file: one of ours: `.safetensors`, or the `.ckpt` of a run.
-        overrides: `key=value`, such as `backbone.weights=FILE` where the backbone lies elsewhere.
-
-    Raises:
-        UserError: it is no checkpoint, or its backbone is not here.
-    """
-    saved = checkpoint.read(Path(file))
-    recipe = compose.restored(saved.recipe, overrides)
-    return model_of(saved, recipe, len(saved.parameters["head.bias"])).eval()
 
 
 def _adapted(vit: VisionTransformer, recipe: Recipe, num_classes: int) -> VideoViT:

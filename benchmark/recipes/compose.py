@@ -3,10 +3,10 @@
 A run is named `protocol/data/backbone/method/seedN`. Its recipe is, the last one winning,
 
     base < backbones/B < data/D < methods/M
-         < protocols/P < protocols/P/M < protocols/P/D/B/M < overrides
+         < protocols/P < protocols/P/D/all < protocols/P/M < protocols/P/D/B/M < overrides
 
-where the last two files are optional, unless the protocol says `complete: true`. `schema` says what
-there is and of which type; every value stands in a YAML file.
+where the last three files are optional, unless the protocol says `complete: true`. `schema` says
+what there is and of which type; every value stands in a YAML file.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from yaml import YAMLError
 
 from benchmark import lookup
 from benchmark.errors import UserError, nearest
-from benchmark.recipes import validation
+from benchmark.recipes import tuning, validation
 from benchmark.recipes.name import RunName, validate_called
 from benchmark.recipes.override import parse, written
 from benchmark.recipes.schema import (
@@ -45,6 +45,8 @@ PACKAGES = {
     "data": "datamodules.datasets",
     "method": "benchmark.methods",
 }  # functions that take the options
+ALL = "all"  # a protocol's file for every method on a dataset
+MARKED = ("seed", "untuned")  # overrides that leave a run on the board: its name or a mark tells
 LONGEST = 200  # characters in one part of a run's name, which is a file name
 
 
@@ -96,13 +98,13 @@ def load(name: str, overrides: Sequence[str] = ()) -> Recipe:
         UserError: a name, key, value or file is wrong.
     """
     run = _run_name(name)
-    layers = _files(run)
-    kinds = option_kinds(layers)
+    kinds = option_kinds(_files(run))
     options, own = _own_overrides(run, kinds)
     parsed = [*own, *(parse(each, kinds) for each in overrides)]
     for called in ("" if value is None else str(value) for key, value in parsed if key == CALLED):
         validate_called(called)
         run = replace(run, called=called)
+    layers = _files(run)
     chosen = [(key, value) for key, value in parsed if key != CALLED]
     for key, _ in chosen:
         if key in ("name", "complete"):
@@ -115,7 +117,9 @@ def load(name: str, overrides: Sequence[str] = ()) -> Recipe:
     if run.seed is not None:
         layers.append((NAME, {"seed": run.seed}))
     recipe = _merge([*layers, *((COMMAND_LINE, _nest(key, value)) for key, value in chosen)])
-    changed = {key for key, _ in chosen if key != "seed" and not is_execution_key(key)}
+    changed = {key for key, _ in chosen if key not in MARKED and not is_execution_key(key)}
+    if recipe.train.holdout:
+        recipe.tuned = {}  # it is no result, and what it scores may be what was tuned on
     recipe.name = _named(run, recipe, {f"method.{key}" for key, _ in options}, changed)
     return recipe
 
@@ -194,17 +198,27 @@ def _own_overrides(run: RunName, kinds: Mapping[str, str]) -> tuple[Overrides, O
 
 
 def _files(run: RunName) -> list[Layer]:
-    """Return what the files of a run set, the last one winning."""
+    """Return what the files of a run set, the last one winning.
+
+    Data that has a name of its own may have files under it, beside those of its kind.
+    """
     protocol, own = f"protocols/{run.protocol}", f"{run.data}/{run.backbone}/{run.method}"
+    datasets = dict.fromkeys((run.data, run.dataset))
     files = ["base", f"backbones/{run.backbone}", f"data/{run.data}", f"methods/{run.method}"]
     layers = [(f"recipes/{file}.yaml", read(file)) for file in (*files, protocol)]
-    optional = [f"{protocol}/{run.method}", f"{protocol}/{own}"]
-    found = [file for file in optional if (RECIPES / f"{file}.yaml").is_file()]
-    if layers[-1][1].get("complete") and optional[-1] not in found:
+    general = [f"{protocol}/{each}/{ALL}" for each in datasets]
+    methods = [f"{protocol}/{run.method}"]
+    methods += [f"{protocol}/{each}/{run.backbone}/{run.method}" for each in datasets]
+    found = [file for file in methods if (RECIPES / f"{file}.yaml").is_file()]
+    if layers[-1][1].get("complete") and f"{protocol}/{own}" not in found:
         under = RECIPES / protocol
         there = [f.relative_to(under).with_suffix("") for f in under.glob("*/*/*.yaml")]
         raise UserError(f"protocol {run.protocol!r} has no {own!r}{nearest(own, map(str, there))}")
-    return layers + [(f"recipes/{file}.yaml", read(file)) for file in found]
+    shared = [file for file in general if (RECIPES / f"{file}.yaml").is_file()]
+    layers += [(f"recipes/{file}.yaml", read(file)) for file in shared]
+    methods_own = [(f"recipes/{file}.yaml", read(file)) for file in found]
+    tuning.demand_fair(layers, methods_own)
+    return layers + methods_own
 
 
 def _named(run: RunName, recipe: Recipe, options: Set[str], changed: Set[str]) -> str:
@@ -259,6 +273,8 @@ def _merge(layers: Sequence[Layer]) -> Recipe:
     for section, package in PACKAGES.items():
         validation.validate_options(section, package, values, layers)
     validation.validate_values(values, layers)
+    for key, space in recipe.tuning.space.items():
+        tuning.demand_space(f"{source_of('tuning.space', layers)}: tuning.space.{key}", space)
     return recipe
 
 

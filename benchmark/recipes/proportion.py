@@ -9,7 +9,6 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +19,7 @@ from benchmark.recipes.compose import PACKAGES
 from benchmark.recipes.schema import Recipe
 from datamodules import files
 from datamodules.dataset_info import DatasetInfo, Split
+from datamodules.sharing.memory import free_memory
 
 if TYPE_CHECKING:
     from benchmark.models.video_vit import VideoViT
@@ -106,18 +106,6 @@ def of_data(recipe: Recipe, data: DatasetInfo) -> list[str]:
     if recipe.cache and (size := sum(_cache_bytes(s, data.name, recipe) for s in used)) > CACHE:
         found.append(f"cache=true writes {_gb(size)} of decoded videos to {files.RUNS}")
     return found
-
-
-def free_memory() -> float:
-    """Return the bytes of memory that this machine, or container, has left; infinite: not known."""
-    free = [float("inf")]
-    if (file := Path("/proc/meminfo")).exists():
-        lines = dict(line.split(":", 1) for line in file.read_text().splitlines())
-        free.append(float(lines["MemAvailable"].split()[0]) * 1024)
-    limit, used = (Path(f"/sys/fs/cgroup/memory.{each}") for each in ("max", "current"))
-    if limit.exists() and (text := limit.read_text().strip()) != "max":
-        free.append(float(text) - float(used.read_text()))
-    return min(free)
 
 
 def _seconds_of_writing(recipe: Recipe) -> float:

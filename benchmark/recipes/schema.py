@@ -64,6 +64,7 @@ class Train:
     holdout: float = _set(least=0, below=1)  # share of train held out for tuning; 0: a final run
     label_smoothing: float = _set(least=0, below=1)
     head_dropout: float = _set(least=0, below=1)
+    lean: bool = MISSING  # less memory: norms and activations are computed again for backward
     augment: Augment = MISSING
 
 
@@ -91,6 +92,17 @@ class Optim:
     warmup: float = _set(least=0)  # epochs, at most all of them
     warmup_start: float = _set(least=0, most=1)  # share of the rate that the warm-up starts at
     schedule: Literal["step", "epoch"] = MISSING  # how often the cosine falls; a warm-up: per step
+
+
+@dataclass
+class Tuning:
+    """What is chosen per method, on videos held out of training (`benchmark.recipes.tuning`)."""
+
+    trials: int = _set(least=0)  # of every method; 0: nothing is tuned
+    seeds: list[int] = MISSING  # a trial is run with each of them
+    epochs: float = _set(above=0, most=1)  # of a trial: share of train.epochs
+    holdout: float = _set(above=0, below=1)  # as train.holdout of a trial
+    space: dict[str, Any] = field(default_factory=dict)  # a key -> a range, or a list of values
 
 
 STRATEGIES = (  # those of Lightning's for which every rank starts as a process of its own
@@ -121,6 +133,13 @@ class Save:
 
 
 @dataclass
+class Sharing:
+    """What decoded clips may take of memory: for all runs of a sweep on a machine, and in a run."""
+
+    gib: float = _set(least=0)  # at most half of what is free; 0: nothing is shared or kept
+
+
+@dataclass
 class Slurm:
     """What a run asks of Slurm, besides its devices and nodes."""
 
@@ -140,6 +159,7 @@ class Wandb:
 
     enabled: bool = MISSING
     project: str = MISSING
+    checkpoint: bool = MISSING  # keep it there as an artifact, with its card
 
 
 @dataclass
@@ -153,8 +173,12 @@ class Recipe:
     train: Train = field(default_factory=Train)
     test: Test = field(default_factory=Test)
     optim: Optim = field(default_factory=Optim)
+    tuning: Tuning = field(default_factory=Tuning, metadata={"where": True})
+    tuned: dict[str, Any] = field(default_factory=dict)  # on what; empty: nothing was tuned
+    untuned: bool = MISSING  # whether a run is wanted that should be tuned, and is not
     trainer: Trainer = field(default_factory=Trainer)
     save: Save = field(default_factory=Save, metadata={"where": True})
+    sharing: Sharing = field(default_factory=Sharing, metadata={"where": True})
     slurm: Slurm = field(default_factory=Slurm, metadata={"where": True})
     wandb: Wandb = field(default_factory=Wandb, metadata={"where": True})
     decoder: Literal["pyav", "torchcodec"] = MISSING
@@ -183,7 +207,7 @@ def _keys(
 SCHEMA = {key: kind for key, kind, _ in _keys(Recipe)}
 METADATA = {key: said for key, _, said in _keys(Recipe)}
 SECTIONS = {key for key, kind in SCHEMA.items() if is_dataclass(kind)}
-FREE = {"backbone.options", "data", "method"}  # what stands in these, functions say
+FREE = {"backbone.options", "data", "method", "tuned", "tuning.space"}  # of keys of their own
 FREE_WHERE = {"data.root", "data.videos"}  # no fields of ours: any dataset that has them means so
 CALLED = "data.called"  # of the name alone: what anyone's own data, or a copy, is called in it
 KEYS = SCHEMA.keys() - SECTIONS - FREE - {"name", "complete"}
@@ -191,4 +215,6 @@ KEYS = SCHEMA.keys() - SECTIONS - FREE - {"name", "complete"}
 
 def is_execution_key(key: str) -> bool:
     """Return whether `key` says where a run runs, not what it is."""
+    while key not in METADATA and "." in key and key not in FREE_WHERE:
+        key = key.rpartition(".")[0]  # of a section whose keys are not ours to know
     return key in FREE_WHERE or bool(METADATA.get(key, {}).get("where"))

@@ -5,13 +5,17 @@ top-1 of the merged model: 2.5 kB each for Kinetics-400. All that is said of acc
 them. `seedN.npz`, the scores of all classes, 32 MB for Kinetics-400, is optional and out of git.
 """
 
+import io
+import math
 import sys
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
+from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from benchmark.errors import UserError
@@ -21,6 +25,7 @@ from datamodules.dataset_info import Split
 from datamodules.files import atomic_write
 
 Bits = NDArray[np.bool_]
+START = 10  # bytes of an array in numpy's format before its header, whose length the last two say
 NOT_IN_BITS = ("clip_top1", "merged_score_change")  # metrics of single views, and of scores
 
 
@@ -64,8 +69,7 @@ def read(file: Path) -> Answers:
     """
     for place, unpack in ((path(file), _of_bits), (predictions.path(file), _of_scores)):
         try:
-            with place.open("rb") as stream, np.load(stream) as arrays:
-                return unpack(dict(arrays))
+            return unpack(_arrays(place))
         except FileNotFoundError:
             continue
         except (OSError, ValueError, KeyError, BadZipFile, EOFError) as error:
@@ -88,12 +92,16 @@ class Evidence:
     split: str
 
 
-def evidence(found: Record) -> Evidence | None:
-    """Return what the accuracy of a record of RESULTS rests on, None if it is not kept.
+def evidence(found: Record, file: Path | None = None) -> Evidence | None:
+    """Return what the accuracy of a record rests on, None if it is not kept.
 
     What is kept, but broken or of other videos, is told on stderr.
+
+    Args:
+        found: The record.
+        file: Where it lies. None: in RESULTS.
     """
-    file = record.path(found.name)
+    file = file or record.path(found.name)
     listed = found.data.splits[found.metrics.split].sha256
     if not splits.path(file, listed).exists():
         return None
@@ -135,6 +143,33 @@ def metrics_of(answers: Answers, split: Split) -> dict[str, float]:
         found["merged_top1"] = _share(answers.merged_top1)
         found["merged_top1_change"] = found["merged_top1"] - found["top1"]
     return found
+
+
+def _arrays(place: Path) -> dict[str, NDArray[Any]]:
+    """Return what an npz file holds. A board opens thousands, whose headers are few: parsed once.
+
+    Raises:
+        OSError, ValueError, BadZipFile, EOFError: there is none, or it is broken.
+    """
+    with ZipFile(place) as held:
+        members = {name.removesuffix(".npy"): held.read(name) for name in held.namelist()}
+    found = {}
+    for name, content in members.items():
+        start = START + int.from_bytes(content[START - 2 : START], "little")
+        shape, fortran, dtype = _header(content[:start])
+        array = np.frombuffer(content, dtype, math.prod(shape), offset=start)
+        found[name] = array.reshape(shape, order="F" if fortran else "C")
+    return found
+
+
+@cache
+def _header(content: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Return shape, whether it is in Fortran's order, and dtype of an array in numpy's format."""
+    stream = io.BytesIO(content)
+    if (version := npy.read_magic(stream)) != (1, 0):
+        raise ValueError(f"an array in version {version} of numpy's format, not (1, 0)")
+    header: tuple[tuple[int, ...], bool, np.dtype[Any]] = npy.read_array_header_1_0(stream)
+    return header
 
 
 def _share(bits: Bits) -> float:

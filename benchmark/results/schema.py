@@ -88,6 +88,8 @@ class DataProvenance:
     broken_test_names: tuple[str, ...] | None = None
     shared: int | None = None  # videos tested that are training videos, too: the same files
     shared_content: int | None = None  # likewise, by content; None: no audit knows
+    # How many clips it decoded per training clip it got; None: nothing was shared with other runs
+    decoded: float | None = None
     # The splits before a choice or a holdout, which tell another dataset; None: an older record
     listed: dict[str, ListedVideos] | None = None
 

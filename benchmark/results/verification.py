@@ -1,26 +1,32 @@
 """Verification: whether a record says what follows from the answers and the videos beside it.
 
-Recomputed are all metrics but those in NOT_IN_BITS, and every checksum whose content is kept. What
-somebody makes up consistently, answers and all, only a run of the same recipe can tell.
+Recomputed are all metrics but those in NOT_IN_BITS, and every checksum whose content is kept. Which
+videos share a source is of no checksum: it is compared with the dataset, where that is here and is
+not one that this code would have to draw first. What somebody makes up consistently, answers and
+all, only a run of the same recipe can tell.
 """
 
 import hashlib
+import json
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmark import lookup
 from benchmark.errors import UserError
+from benchmark.recipes.compose import PACKAGES
 from benchmark.recipes.name import RunName
 from benchmark.results import answers, predictions, record, splits
 from benchmark.results.answers import NOT_IN_BITS, metrics_of
 from benchmark.results.record import Record
-from datamodules.dataset_info import Split
+from datamodules.dataset_info import DatasetInfo, Split
 
 TOLERANCE = {"mean_class": 1e-12}  # relative: a sum over classes, whose order may differ
 DIGITS = 10  # that are told of a fingerprint
@@ -51,7 +57,8 @@ def verify(files: Iterable[Path]) -> list[Verdict]:
     Together they must agree on the weights: a protocol's backbone has one fingerprint, unless its
     weights are drawn at random from the seed.
     """
-    found = [_verdict(file) for file in files]
+    lister = _lister()
+    found = [_verdict(file, lister) for file in files]
     backbones: dict[tuple[str, str], list[str]] = defaultdict(list)
     for each in found:
         if each.record and (backbone := _backbone(each.record)):
@@ -79,7 +86,27 @@ def _backbone(run: Record) -> tuple[str, str] | None:
     return None if weights == "random" or name.scratch else (name.protocol, name.backbone)
 
 
-def _verdict(file: Path) -> Verdict:
+Lister = Callable[[str], Mapping[str, Split]]  # the splits of a recipe's data, given as JSON
+
+
+def _lister() -> Lister:
+    """Return what lists each dataset once; no split of one that is drawn, or not here."""
+
+    @cache
+    def listed(options: str) -> Mapping[str, Split]:
+        plain = json.loads(options)
+        try:
+            if lookup.fact(PACKAGES["data"], plain["name"], "DRAWN"):
+                return {}
+            data: DatasetInfo = lookup.call(PACKAGES["data"], plain)
+        except (UserError, KeyError):
+            return {}
+        return data.splits
+
+    return listed
+
+
+def _verdict(file: Path, lister: Lister) -> Verdict:
     try:
         run = record.read(file)
     except UserError as error:
@@ -100,6 +127,7 @@ def _verdict(file: Path) -> Verdict:
         unsure |= {"merged_top1", "merged_top1_change"}
     del computed["chance"]  # it is of the videos, and older records lack it
     found += [*_metrics(own, computed, unsure), *_videos(run, tested)]
+    found += _clusters(run, tested, lister)
     if scores and not np.array_equal(scores.labels, tested.labels):
         found.append(f"{predictions.path(file).name}: its labels are not those of the split")
     return Verdict(
@@ -147,6 +175,16 @@ def _metrics(own: dict[str, Any], computed: dict[str, float], unsure: set[str]) 
             yield f"metrics.{key} is {own[key]}, the answers give {value}"
     for key in sorted(own.keys() - computed.keys() - unsure - {"split", "chance"}):
         yield f"metrics.{key} is {own[key]}, the answers give none"
+
+
+def _clusters(run: Record, tested: Split, lister: Lister) -> Iterator[str]:
+    split, options = run.metrics.split, run.recipe.get("data")
+    listed = lister(json.dumps(options, sort_keys=True)).get(split) if options else None
+    if listed is None or listed.sha256() != run.data.splits[split].sha256:
+        return  # the dataset is not here, or other videos of it were tested
+    if not np.array_equal(listed.clusters, tested.clusters):
+        name = f"{splits.FOLDER}/{run.data.splits[split].sha256[: splits.DIGITS]}.npz"
+        yield f"{name}: which videos share a source is not what {run.data.name} says"
 
 
 def _videos(run: Record, tested: Split) -> Iterator[str]:

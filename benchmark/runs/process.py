@@ -4,7 +4,6 @@ It is a process tree in a session of its own: what it does to its process, or ho
 own affair. It dies with whoever started it, and its output goes to `RUNS/<name>/log.txt`.
 """
 
-import ctypes
 import multiprocessing
 import os
 import signal
@@ -20,11 +19,11 @@ from typing import IO, Any, NoReturn
 
 from benchmark.errors import UserError
 from benchmark.runs import progress
+from benchmark.runs.ancestry import die_with_parent
 from benchmark.runs.folder import LOG, holder
+from benchmark.runs.preloaded import Forked, Server
 from datamodules.files import demand_folder
 
-PR_SET_PDEATHSIG = 1  # of Linux's prctl: the signal a process gets when its parent dies
-LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None  # found here, before any fork
 FAREWELL = 5.0  # seconds a process may take to exit
 GRACE = 10.0  # seconds between asking a run to stop and making it end
 POLL = 0.2  # seconds between two looks at a process
@@ -53,7 +52,11 @@ class Process:
     """
 
     def __init__(
-        self, command: RunCommand, process: "subprocess.Popen[bytes]", log: IO[bytes], since: float
+        self,
+        command: RunCommand,
+        process: "subprocess.Popen[bytes] | Forked",
+        log: IO[bytes],
+        since: float,
     ) -> None:
         self.command, self.log, self.since = command, log, since
         self._process = process
@@ -116,7 +119,12 @@ class Process:
 
 
 def start(
-    command: RunCommand, environment: Mapping[str, str], *, slurm: bool = False, log: str = LOG
+    command: RunCommand,
+    environment: Mapping[str, str],
+    *,
+    slurm: bool = False,
+    log: str = LOG,
+    server: Server | None = None,
 ) -> Process:
     """Start a run's process.
 
@@ -126,6 +134,7 @@ def start(
         slurm: Whether it is one of several tasks of a Slurm job, which Slurm tells which it is.
             Otherwise it does not see Slurm: Lightning would take an allocation for its own.
         log: Name of the file for its output.
+        server: What to fork the process from, if it can.
 
     Raises:
         UserError: nobody can write where it works.
@@ -137,6 +146,10 @@ def start(
     except OSError as error:
         raise UserError(f"cannot write {command.folder / log}: {error.strerror}") from None
     kept = {k: v for k, v in os.environ.items() if slurm or not k.startswith("SLURM_")}
+    whole = kept | dict(command.environment) | dict(environment)
+    to = output.fileno()
+    if server and (forked := server.fork(command.command, whole, stdout=to, stderr=to)):
+        return Process(command, forked, output, since)
     parent = os.getpid()
 
     def prepare() -> None:
@@ -149,7 +162,7 @@ def start(
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=subprocess.STDOUT,
-        env=kept | dict(command.environment) | dict(environment),
+        env=whole,
         start_new_session=True,
         preexec_fn=prepare,
     )
@@ -206,15 +219,3 @@ def leave(code: int) -> NoReturn:
     last.daemon = True
     last.start()
     sys.exit(code)
-
-
-def die_with_parent(parent: int | None = None) -> None:
-    """Ask the kernel to kill this process when its parent dies (Linux).
-
-    Args:
-        parent: The parent's process id, where known: it may have died already.
-    """
-    if LIBC is not None:
-        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if parent is not None and os.getppid() != parent:
-            os._exit(1)

@@ -18,6 +18,7 @@ BEFORE = 0.02  # the share of a run before training
 TEST = 0.05  # the test's share of the rest, where a run does not tell
 
 
+DIVERGED = "try a lower optim.lr"  # in the message of a run whose numbers were none any more
 Stage = Literal["start", "fit", "test", "done", "failed", "preempted", "killed"]
 COUNTED = ("time", "step", "steps", "epoch", "epochs")  # keys whose values are reckoned with
 ENDED = ("failed", "preempted", "killed")  # stages of a run that has ended without a record

@@ -27,7 +27,9 @@ def plan(name: str, overrides: Sequence[str] = ()) -> list[Job]:
         UserError: the sweep or one of its recipes is wrong.
     """
     grid = _read(name)
-    values = ([f"{key}={_yaml(each)}" for each in choices] for key, choices in grid["grid"].items())
+    values = (
+        [f"{key}={value_text(each)}" for each in choices] for key, choices in grid["grid"].items()
+    )
     tried = list(itertools.product(*values))
     jobs: dict[str, Job] = {}
     for data, backbone, method, seed in itertools.product(*(grid[axis] for axis in AXES)):
@@ -87,6 +89,6 @@ def _blamed(error: UserError, name: str, base_name: str, own: Sequence[str]) -> 
         return UserError(str(cause).replace(compose.COMMAND_LINE, f"recipes/sweeps/{name}.yaml"))
 
 
-def _yaml(value: Any) -> str:
+def value_text(value: Any) -> str:
     """Return a value as an override has it."""
     return value if isinstance(value, str) else json.dumps(value)

@@ -11,9 +11,9 @@ from pathlib import Path
 from benchmark import lookup
 from benchmark.errors import UserError
 from benchmark.leaderboard import board, pages
-from benchmark.recipes import compose, proportion
+from benchmark.recipes import compose, proportion, tuning
 from benchmark.recipes.name import SCRATCH, RunName
-from benchmark.results import answers, predictions, record
+from benchmark.results import answers, examination, predictions, record
 from benchmark.results.record import Record
 from benchmark.results.staleness import to_do
 from benchmark.runs.folder import AGAIN, LOG, SET_ASIDE, clear, held
@@ -59,12 +59,13 @@ def sweep(
     """
     jobs = plan(name, overrides)
     statuses = status.statuses(jobs)
-    todo, notes = _chosen(statuses, on, retry=retry, again=again)
+    todo, notes = chosen(statuses, on, retry=retry, again=again)
     left_out = [each for each in statuses if each.job not in todo and each.state not in HAVE]
     if dry_run:
         print("\n".join(job.name for job in todo) or f"nothing to do: {name} is complete")
         print("\n".join(notes), end="\n" if notes else "", file=sys.stderr)
         return 0
+    tuning.demand_tuned([job.recipe for job in todo], name)
     demand_runnable(todo, here=on == "local")
     if todo:
         print(f"{name}: {len(todo)} of {len(jobs)} runs to do")
@@ -73,14 +74,7 @@ def sweep(
     print("\n".join(notes), end="\n" if notes else "")
     failures = list[Failure]()
     if todo:
-        prepare(todo)
-        for each in statuses:
-            if each.job in todo and each.state in OUTDATED:
-                clear(each.job.folder)
-            if each.job in todo and each.state in (*OUTDATED, "broken"):
-                _set_aside(each.job)
-        ended = import_module(f"benchmark.sweeps.launchers.{on}").run(todo, title=name)
-        failures = [each for each in ended if not record.path(each.job.name).exists()]
+        failures = start(todo, statuses, on=on, title=name)
     board.refresh()
     if todo and (done := [found for job in jobs if (found := _record(job))]):
         print(f"\n{pages.plain(done)}\n\nsee {_board(jobs)}{board.interactive_hint()}")
@@ -91,6 +85,29 @@ def sweep(
         log = files.display_path(failure.log)
         print(f"failed {failure.job.name}: {failure.reason} (see {log})")
     return 1 if failures or left_out else 0
+
+
+def start(todo: Sequence[Job], statuses: Sequence[Status], *, on: str, title: str) -> list[Failure]:
+    """Run jobs by a launcher, and return those that left no record.
+
+    Args:
+        todo: What to run; `demand_runnable` has let it pass.
+        statuses: How these and others are; what is outdated, and what is in a record's place, is
+            set aside.
+        on: The launcher: "local", "ray" or "slurm".
+        title: What people call the jobs together.
+
+    Raises:
+        UserError: as `prepare`, or the place cannot run one.
+    """
+    prepare(todo)
+    for each in statuses:
+        if each.job in todo and each.state in OUTDATED:
+            clear(each.job.folder)
+        if each.job in todo and each.state in (*OUTDATED, "broken"):
+            _set_aside(each.job)
+    ended: list[Failure] = import_module(f"benchmark.sweeps.launchers.{on}").run(todo, title=title)
+    return [each for each in ended if not record.path(each.job.name).exists()]
 
 
 def run_one(job: Job, *, again: bool = False) -> Failure | None:
@@ -106,6 +123,7 @@ def run_one(job: Job, *, again: bool = False) -> Failure | None:
     Raises:
         UserError: it cannot run, its data is not there, or another process is at it.
     """
+    tuning.demand_tuned([job.recipe])
     demand_runnable([job])
     prepare([job])
     begun, recorded = job.folder / AGAIN, record.path(job.name).exists()
@@ -124,7 +142,7 @@ def run_one(job: Job, *, again: bool = False) -> Failure | None:
     return None
 
 
-def _chosen(
+def chosen(
     statuses: Sequence[Status], on: str, *, retry: bool, again: bool
 ) -> tuple[list[Job], list[str]]:
     """Return the runs to do, and a line for each that is left out without having a record."""
@@ -150,9 +168,14 @@ def _chosen(
 
 
 def _set_aside(job: Job) -> dict[Path, Path]:
-    """Move the record a run may have to where it works; return what was moved, and where to."""
+    """Move the record a run may have, and all beside it, to where the run works.
+
+    Returns:
+        What was moved, and where to.
+    """
     file, moved = record.path(job.name), dict[Path, Path]()
-    for each in (file, answers.path(file), predictions.path(file)):
+    beside = (answers.path(file), predictions.path(file), examination.path(file))
+    for each in (file, *beside):
         if each.exists():
             job.folder.mkdir(parents=True, exist_ok=True)
             moved[each] = job.folder / f"{SET_ASIDE}{each.name}"

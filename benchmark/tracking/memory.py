@@ -6,47 +6,10 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from lightning import Callback, LightningModule, Trainer
-from torch import Tensor, nn
-from torch.autograd.graph import saved_tensors_hooks
+from torch import Tensor
 from torch.distributed.tensor import DTensor
 
-
-class SavedForBackward:
-    """Count what autograd keeps of a forward pass for the backward one, as a context around it.
-
-    A storage that several operations keep counts once. Parameters and buffers of the model do not
-    count: they take their memory anyway.
-
-    Args:
-        model: what passes forward.
-
-    Attributes:
-        bytes: kept, once the context is left.
-    """
-
-    def __init__(self, model: nn.Module) -> None:
-        self.bytes = 0
-        self._own = {each.untyped_storage().data_ptr() for each in model.parameters()}
-        self._own |= {each.untyped_storage().data_ptr() for each in model.buffers()}
-        self._kept: dict[int, torch.UntypedStorage] = {}  # held: no address is used twice meanwhile
-        self._hooks = saved_tensors_hooks(self._keep, lambda tensor: tensor)
-
-    def __enter__(self) -> "SavedForBackward":
-        """Start to count."""
-        self._hooks.__enter__()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        """Stop, and add up."""
-        self._hooks.__exit__(*error)
-        self.bytes = sum(each.nbytes() for each in self._kept.values())
-        self._kept = {}
-
-    def _keep(self, tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in self._own:
-            self._kept[storage.data_ptr()] = storage
-        return tensor
+from benchmark.cost.saved import SavedForBackward
 
 
 class MemoryMonitor(Callback):

@@ -138,7 +138,7 @@ class TrainingMonitor(Callback):
         """Return mean loss and accuracy over the clips seen."""
         if not math.isfinite(loss):
             at = f" at step {int(self._odd)}" if self._odd >= 0 else ""  # else on another rank
-            raise FloatingPointError(f"the loss became {loss}{at}; try a lower optim.lr")
+            raise FloatingPointError(f"the loss became {loss}{at}; {progress.DIVERGED}")
         return loss / seen, right / seen
 
     def _all_broken(self) -> set[int]:

@@ -7,7 +7,7 @@ server's ends. Steps that are trained twice are told once, and none is missing.
 """
 
 import resource
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -100,17 +100,21 @@ class WandbCallback(Callback):
         """Close the window of a run that ends early."""
         self._close(exit_code=1)
 
-    def finish(self, trainer: Trainer, results: Mapping[str, Any]) -> None:
+    def finish(
+        self, trainer: Trainer, results: Mapping[str, Any], files: Sequence[Path] = ()
+    ) -> None:
         """Write the summary, once, and close the window.
 
         Args:
             trainer: the run's.
             results: the parts of its record, nested: {"metrics": {"top1": 0.5}} is "metrics/top1".
+            files: its checkpoint and what goes with it, to be kept as an artifact. None: nothing.
         """
         self._open(trainer)  # a run that was killed in its test has nothing left to train
         with self._harmless():
             if self._run is not None:
                 self._run.summary.update(dict(_flat(results)))
+                wandb_session.keep(self._run, files)
         self._close()
 
     def _open(self, trainer: Trainer) -> None:

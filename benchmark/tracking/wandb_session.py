@@ -86,6 +86,15 @@ def opened(
     return run
 
 
+def keep(run: Any, files: Sequence[Path]) -> None:
+    """Keep files as an artifact of a run, of type "model" and called as the run's id."""
+    if files:
+        artifact = wandb.Artifact(run.id, type="model")
+        for file in files:
+            artifact.add_file(str(file), name=file.name)
+        run.log_artifact(artifact)
+
+
 def closed(run: Any, exit_code: int = 0) -> None:
     """End a run of wandb; what a slow server did not take is kept for `make wandb-sync`."""
     try:

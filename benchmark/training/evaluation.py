@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torchmetrics.functional.classification import multiclass_stat_scores
 
+from benchmark.models.fixed_batches import in_fixed_batches
 from benchmark.results.answers import Answers
 
 
@@ -51,12 +52,8 @@ def score(
     """
     broken = torch.zeros(len(video), dtype=torch.bool) if broken is None else broken.cpu()
     views = video.shape[1]
-    flat = video.flatten(0, 1)  # (B V, C, T, H, W)
-    logits = []
-    for chunk in flat.split(clips):
-        padding = chunk[:1].expand(clips - len(chunk), *chunk.shape[1:])
-        logits.append(model(torch.cat([chunk, padding]))[: len(chunk)])
-    p = torch.cat(logits).double().softmax(dim=-1).unflatten(0, (len(video), views))  # (B, V, K)
+    logits = in_fixed_batches(model, video.flatten(0, 1), clips)
+    p = logits.double().softmax(dim=-1).unflatten(0, (len(video), views))  # (B, V, K)
     right = (p.argmax(dim=-1) == label[:, None]).sum(dim=1).cpu() * ~broken
     index, p = index.cpu(), p.mean(dim=1).float().cpu()
     own = index >= 0

@@ -9,8 +9,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 import torch
+import torch.distributed as dist
 from lightning import Trainer
 
+from benchmark.recipes.tuned import is_tuned
 from benchmark.results.schema import DataProvenance, Environment, SplitChecksum
 from benchmark.training.evaluation import Scores
 from datamodules.datamodule import VideoDataModule
@@ -58,7 +60,18 @@ def data_provenance(
         broken_test_names=tuple(map(dataset.splits[data.evaluation_split].name, broken_test)),
         shared=len(shared_files(dataset)),
         shared_content=None if copies is None else len(copies),
+        decoded=decoded_share(data),
     )
+
+
+def decoded_share(data: VideoDataModule) -> float | None:
+    """Return how many clips all ranks decoded per training clip, None where none was shared."""
+    everyone: list[list[int] | None] = [data.decoded]
+    if dist.is_available() and dist.is_initialized():
+        everyone = [None] * dist.get_world_size()
+        dist.all_gather_object(everyone, data.decoded)
+    decoded, got = (sum(each) for each in zip(*filter(None, everyone), strict=True))
+    return round(decoded / got, 4) if got else None
 
 
 def environment(
@@ -108,18 +121,21 @@ CODE = ("benchmark", "datamodules", "recipes", "pyproject.toml", "constraints.tx
 def code_state(root: Path = ROOT) -> tuple[str, bool]:
     """Return the commit of the code in `root`, and whether the code differs from it.
 
-    Only code counts (`CODE`): a sweep's own output never makes its records dirty. Without git, or
-    inside somebody else's repository, the answer is ("unknown", True).
+    Only code counts (`CODE`): the output of a sweep or of tuning never makes records dirty, which
+    hold what was tuned. Without git, or inside somebody else's repository, the answer is
+    ("unknown", True).
     """
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(root), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.rstrip()
 
     try:
         if Path(git("rev-parse", "--show-toplevel")) != root.resolve():
             return "unknown", True
         commit = git("rev-parse", "--verify", "HEAD")
-        return commit, bool(git("status", "--porcelain", "--", *CODE))
+        status = git("status", "--porcelain", "-z", "-uall", "--no-renames", "--", *CODE)
+        changed = (root / line[3:] for line in status.split("\0") if line)
+        return commit, not all(is_tuned(file, root / "recipes") for file in changed)
     except (OSError, subprocess.CalledProcessError):
         return "unknown", True

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from benchmark.models import checkpoint
+from benchmark.models.lean import lean
 from benchmark.models.video_vit import VideoViT
 from benchmark.training import evaluation
 from benchmark.training.fsdp import shard
@@ -31,6 +32,7 @@ class Classification(LightningModule):
         warmup: epochs of linear warm-up. `warmup_start`: share of the rate it starts at.
         schedule: "step" or "epoch": how often the cosine falls.
         label_smoothing: of the cross-entropy in training.
+        lean: whether to save less memory for backward (`benchmark.models.lean`).
         test_batch: clips per forward in evaluation.
         seed: of dropout and drop-path, whose draws depend on (seed, step, rank) alone.
         steps: of the optimiser, in all. None: the Trainer is asked, which starts the loaders to
@@ -52,6 +54,7 @@ class Classification(LightningModule):
         warmup_start: float = 0.0,
         schedule: Literal["step", "epoch"] = "step",
         label_smoothing: float = 0.0,
+        lean: bool = False,
         test_batch: int = 16,
         seed: int = 0,
         steps: int | None = None,
@@ -62,7 +65,7 @@ class Classification(LightningModule):
         self.weight_decay, self.no_decay, self.betas = weight_decay, no_decay, betas
         self.warmup, self.warmup_start, self.schedule = warmup, warmup_start, schedule
         self.label_smoothing, self.test_batch, self.seed = label_smoothing, test_batch, seed
-        self.steps = steps
+        self.lean, self.steps = lean, steps
         self.evaluated: evaluation.Scores | None = None
         self._batches: list[evaluation.Scores] = []
         self.strict_loading = False  # a checkpoint holds what trained; `restore` is the strict one
@@ -82,7 +85,8 @@ class Classification(LightningModule):
 
         "target" (B, K) stands in for "label" (B,) where clips are mixed.
         """
-        logits = self(batch["video"])
+        with lean(self.model, self.lean):
+            logits = self(batch["video"])
         target = batch.get("target", batch["label"])
         loss = F.cross_entropy(logits, target, label_smoothing=self.label_smoothing)
         right = (logits.detach().argmax(dim=-1) == batch["label"]).sum()

@@ -19,6 +19,7 @@ from lightning.fabric.utilities.rank_zero import rank_zero_only
 
 from benchmark.cost import counts
 from benchmark.errors import UserError
+from benchmark.inference import model_card
 from benchmark.models import checkpoint
 from benchmark.models.video_vit import VideoViT
 from benchmark.recipes import build, compose
@@ -48,6 +49,8 @@ from datamodules.progress_bar import ProgressBar
 
 if TYPE_CHECKING:
     from benchmark.tracking.wandb_callback import WandbCallback
+
+GIB = 2**30
 
 
 def train(recipe: Recipe) -> Record:
@@ -110,13 +113,15 @@ def train(recipe: Recipe) -> Record:
     try:
         if trainer.is_global_zero:
             monitor.start_test(videos)
+        if _merges(task) and not recipe.cache:  # it is tested twice
+            datamodule.keep_views(recipe.sharing.gib * GIB)
         scores = evaluate(trainer, task, datamodule)
         test_seconds = time.perf_counter() - start
         merged = evaluate_merged(trainer, task, datamodule)
         metrics = _metrics(datamodule, scores, merged)
     except FloatingPointError as error:
         step = trainer.global_step
-        raise FloatingPointError(f"{error}, after step {step}; try a lower optim.lr") from None
+        raise FloatingPointError(f"{error}, after step {step}; {progress.DIVERGED}") from None
 
     result = Record(
         name=recipe.name,
@@ -140,6 +145,7 @@ def train(recipe: Recipe) -> Record:
             started=started,
         ),
     )
+    card: list[Path] = []
     if trainer.is_global_zero:
         file = record.path(recipe.name)
         splits.write(file, datamodule.data.splits[datamodule.evaluation_split])
@@ -147,10 +153,21 @@ def train(recipe: Recipe) -> Record:
         if recipe.save.scores:
             _write_scores(predictions.path(file), scores)
         result.write()  # last: its being there says the run is done
+        card = _card(last, recipe, result)
         progress.write(folder, stage="done", top1=result.metrics.top1)
     if wandb:
-        wandb.finish(trainer, {"metrics": asdict(result.metrics), "cost": asdict(result.cost)})
+        results = {"metrics": asdict(result.metrics), "cost": asdict(result.cost)}
+        wandb.finish(trainer, results, files=[last, *card] if recipe.wandb.checkpoint else ())
     return result
+
+
+def _card(checkpoint_: Path, recipe: Recipe, found: Record) -> list[Path]:
+    """Write the card of a run's checkpoint, and return where; no failure fails the run."""
+    try:
+        return [model_card.write(checkpoint_, recipe, found.data.classes, found)]
+    except (UserError, OSError) as error:
+        print(f"warning: no model card: {error}", file=sys.stderr)
+        return []
 
 
 def test(saved: checkpoint.Checkpoint, recipe: Recipe, *, other_videos: bool = False) -> Metrics:
@@ -239,6 +256,7 @@ def classification(recipe: Recipe, model: VideoViT, steps: int | None = None) ->
         model,
         **asdict(recipe.optim),
         label_smoothing=recipe.train.label_smoothing,
+        lean=recipe.train.lean,
         test_batch=recipe.test.batch,
         seed=recipe.seed,
         steps=steps,

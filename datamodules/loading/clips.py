@@ -28,6 +28,7 @@ ATTEMPTS = 10  # so many broken videos in a row are no accident
 
 Item = dict[str, Any]
 Sampling = Callable[..., Frames]  # of `clip_sampling`, but for times, clips and rng
+Share = Callable[[Key, Callable[[Key], Item]], Item]  # a clip of another run, or a new one
 Alter = Callable[[Tensor, int], Tensor]  # views of a video, uint8 (V, C, T, H, W), and its index
 
 
@@ -63,6 +64,10 @@ class TrainingClips(Dataset[Item]):
         size: Pixels of a side.
         interpolation: Of every resize: "bilinear" or "bicubic".
         seed: Of all that is random.
+
+    Attributes:
+        decoder: What they are decoded with; None: not said, or they come from a cache.
+        share: Where clips come from that other runs have decoded; None: this one decodes all.
     """
 
     def __init__(
@@ -80,12 +85,19 @@ class TrainingClips(Dataset[Item]):
         self.augment = augment if data.flip in ("ok", "swap") else replace(augment, flip=0.0)
         self.swaps = {a: b for pair in data.swaps for a, b in (pair, pair[::-1])}
         self.size, self.interpolation, self.seed = size, interpolation, seed
-        choose(np.zeros(1), clips=1, rng=np.random.default_rng(0))  # an option it lacks: told now
+        tried = choose(np.zeros(1), clips=1, rng=np.random.default_rng(0))
+        self.frames = tried.shape[1]  # an option it lacks has been told by now
+        self.decoder: str | None = None
+        self.share: Share | None = None
 
     def __len__(self) -> int:
         return len(self.split)
 
     def __getitem__(self, key: Key) -> Item:
+        return self.make(key) if self.share is None else self.share(key, self.make)
+
+    def make(self, key: Key) -> Item:
+        """Decode a clip, whoever else may have."""
         epoch, asked = key
         rng = generator(Stream.SAMPLE, self.seed, epoch, asked)
         index = asked

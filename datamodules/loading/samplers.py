@@ -7,7 +7,7 @@ from torch.utils.data import Dataset
 from torch.utils.data.distributed import DistributedSampler
 
 from datamodules.errors import UserError
-from datamodules.randomness import Stream, generator
+from datamodules.loading.order import training_order
 
 Key = tuple[int, int]  # epoch, index
 
@@ -47,8 +47,7 @@ class TrainingSampler(DistributedSampler[Key]):
         self.epoch, self._begun = epoch, (epoch, done)
 
     def __iter__(self) -> Iterator[Key]:
-        rng = generator(Stream.ORDER, self.seed, self.epoch)
-        order = rng.permutation(len(self.dataset))  # type: ignore[arg-type]
+        order = training_order(self.seed, self.epoch, len(self.dataset))  # type: ignore[arg-type]
         stretches = order[: self.steps * self.batch].reshape(self.steps, self.num_replicas, -1)
         begun, done = self._begun
         for index in stretches[:, self.rank].reshape(-1)[done if self.epoch == begun else 0 :]:

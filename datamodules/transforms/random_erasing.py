@@ -43,8 +43,8 @@ def erase(
 
     Args:
         video: Normalised clips (B, C, T, H, W); changed.
-        boxes: What `draw_box` drew for each (B, 4).
-        seeds: Of the noise of each (B,).
+        boxes: What `draw_box` drew for each (B, 4), on the host.
+        seeds: Of the noise of each (B,), on the host.
         fill: "zero": 0 after normalisation, the mean colour (AIM). "grey": pixels of 128
             (ZeroI2V). "noise": pixels drawn from 0 to 255, anew for every frame (ZeroI2V).
         mean: Of the normalisation, of pixels from 0 to 1 (C, 1, 1, 1).
@@ -56,8 +56,9 @@ def erase(
             noise = torch.randint(
                 256, part.shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(seed)
             )
-            part.copy_(noise.to(part).div_(255).sub_(mean).div_(std))
+            part.copy_(noise.to(part, non_blocking=True).div_(255).sub_(mean).div_(std))
         return video
+    boxes = boxes.to(video.device, non_blocking=True)
     top, left, height, width = boxes[:, :, None, None].unbind(1)  # each (B, 1, 1)
     rows = torch.arange(video.shape[-2], device=video.device)[:, None]
     columns = torch.arange(video.shape[-1], device=video.device)

@@ -67,7 +67,7 @@ def test_the_committed_boards_are_what_the_committed_records_say(drawn):
 
 def test_the_index_and_so_what_git_sees_does_not_change_with_what_git_ignores(monkeypatch):
     monkeypatch.setattr(record, "RESULTS", files.ROOT / "results")
-    assert board._out_of_git(["quick", "digits", "scratch"]) == {"quick", "scratch"}
+    assert board.out_of_git(["quick", "digits", "scratch"]) == {"quick", "scratch"}
 
 
 def test_every_protocol_has_a_board_of_its_own(place):

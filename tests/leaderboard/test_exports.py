@@ -3,12 +3,14 @@
 import csv
 import io
 import json
+from dataclasses import replace
 
 import pytest
 from made_board import METHODS, made, made_board
 
 from benchmark.leaderboard.columns import values
-from benchmark.leaderboard.exports import export, latex
+from benchmark.leaderboard.exports.forms import export, latex, printed
+from benchmark.leaderboard.statistics.estimates import summarize
 from benchmark.leaderboard.tables import tables
 
 
@@ -23,9 +25,17 @@ def test_csv_and_json_hold_every_value_of_every_row(found):
     (table,) = found.values()
     assert name == "digits/digits_motion/vit_digits" and len(lines) == len(plain) == len(METHODS)
     for line, each, row in zip(lines, plain, table, strict=True):
-        assert each == values(row)
+        assert each == printed(row) and each.keys() == values(row).keys()
         assert line["data"] == "digits_motion" and float(line["top1"]) == each["top1"]
         assert line["peak_device_memory_bytes"] == "" and each["peak_device_memory_bytes"] is None
+
+
+def test_what_machines_differ_in_is_not_printed_and_whole_numbers_are_whole(found):
+    (table,) = found.values()
+    row = replace(table[0], top1=summarize([2 / 3 + 1e-15, 2 / 3 - 1e-15]))
+    assert row.top1.mean == pytest.approx(2 / 3) and printed(row)["top1"] == 0.666666666667
+    (whole,) = tables([made(tunable=123_456_789_012_345)])["digits/digits_motion/vit_digits"]
+    assert printed(whole)["trained_parameters"] == 123_456_789_012_345
 
 
 def test_latex_is_a_table_of_booktabs(found):

@@ -255,7 +255,7 @@ def test_what_older_records_lack_is_shown_as_missing():
     assert missing == {
         *("top5", "training_macs", "training_memory", "training_clips_per_second"),
         *("inference_clips_per_second", "device_hours", "data_wait"),
-        *("interval", "rank", "to_full", "pmt", "measured_by"),
+        *("interval", "rank", "to_full", "pmt", "measured_by", "tuned"),
     }
 
 

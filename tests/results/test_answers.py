@@ -165,11 +165,12 @@ def test_every_file_is_read_once(
         splits.write(made.write(), split(9))
         answers.write(record.path(name), evaluation.answers(scores(9, seed=seed)))
     opened: list[str] = []
-    text, load = Path.read_text, np.load
+    text, load, unpacked = Path.read_text, np.load, answers.ZipFile
     monkeypatch.setattr(
         Path, "read_text", lambda self, **more: opened.append(self.name) or text(self, **more)
     )
     monkeypatch.setattr(np, "load", lambda file: opened.append(Path(file.name).name) or load(file))
+    monkeypatch.setattr(answers, "ZipFile", lambda f: opened.append(f.name) or unpacked(f))
     found = record.records()
     assert sorted(opened) == [f"seed{seed}.json" for seed in range(seeds)]  # answers: when asked
     opened.clear()

@@ -8,8 +8,10 @@ from dataclasses import asdict, replace
 
 import pytest
 from made_record import MADE, NAME, made_record
+from places import FIXTURES
 
 from benchmark.errors import UserError
+from benchmark.recipes import tuned
 from benchmark.results import record
 from benchmark.results.schema import Epoch
 from benchmark.training.provenance import code_state
@@ -68,13 +70,24 @@ def test_a_curve_may_have_holes_but_a_result_may_not():
             made_record(metrics={key: nan}).write()
 
 
+def sections(file):
+    """Return what a file holds and what is read of it, both as plain data."""
+    return json.loads(file.read_text()), json.loads(json.dumps(asdict(record.read(file))))
+
+
 @pytest.mark.parametrize("file", COMMITTED, ids=lambda file: "/".join(file.parts[-5:]))
 def test_the_committed_records_are_read_whole(file):
-    """They have no version; what they hold is held, key by key, and what they lack is None."""
-    found, plain = json.loads(file.read_text()), asdict(record.read(file))
+    """What they hold is held, key by key, and what they lack is None."""
+    found, plain = sections(file)
+    assert found.pop("version") <= record.VERSION and plain.keys() == found.keys()
+    for section in plain.keys() - {"name"}:
+        lacking = plain[section].keys() - found[section].keys()
+        assert plain[section] == found[section] | dict.fromkeys(lacking)
+
+
+def test_a_record_from_before_there_were_versions_is_read_whole():
+    found, plain = sections(FIXTURES / "reference" / "record_without_version.json")
     assert "version" not in found and plain.keys() == found.keys()
-    assert plain["name"] == found["name"] and plain["recipe"] == found["recipe"]
-    plain = json.loads(json.dumps(plain))
     for section in plain.keys() - {"name", "recipe", "train"}:
         lacking = plain[section].keys() - found[section].keys()
         assert plain[section] == found[section] | dict.fromkeys(lacking)
@@ -209,6 +222,22 @@ def test_committed_code_is_clean_whatever_the_results_are(repository):
     (repository / "results/c.json").write_text("2")
     (repository / "notes.txt").write_text("2")
     assert code_state(repository) == (commit, False)
+
+
+def test_what_tuning_writes_is_no_code_and_what_only_looks_so_is(repository):
+    commit, _ = code_state(repository)
+    file = repository / "recipes/protocols/fair/d/b/m.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text(f"{tuned.HEADING}by a test\noptim: {{lr: 1}}\n")
+    assert code_state(repository) == (commit, False)
+    git(repository, "add", ".")
+    git(repository, "commit", "-q", "-m", "tuned")
+    file.write_text(f"{tuned.HEADING}by a test\noptim: {{lr: 2}}\n")
+    assert not code_state(repository)[1]
+    file.write_text("optim: {lr: 2}\n")  # by hand
+    assert code_state(repository)[1]
+    file.unlink()
+    assert code_state(repository)[1]
 
 
 @pytest.mark.parametrize("file", ["benchmark/a.py", "recipes/new.yaml", "constraints.txt"])

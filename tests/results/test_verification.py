@@ -12,11 +12,11 @@ import pytest
 from made_record import MADE, NAME, made_record
 
 from benchmark.cli.parser import main
-from benchmark.results import answers, record, splits
+from benchmark.results import answers, record, splits, verification
 from benchmark.results.answers import Answers, metrics_of
 from benchmark.results.schema import SplitChecksum
 from benchmark.results.verification import verify
-from datamodules.dataset_info import Split
+from datamodules.dataset_info import DatasetInfo, Split
 from datamodules.files import ROOT
 
 COMMITTED = ROOT / "results" / "digits"
@@ -117,6 +117,24 @@ def test_another_split_in_the_place_of_the_tested_one_is_told() -> None:
     (found,) = verify([file])
     assert any("not the split whose checksum is" in line for line in found.problems)
     splits._read.cache_clear()
+
+
+def test_edited_clusters_are_told_where_the_dataset_is_here(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    groups = replace(TESTED, clusters=np.arange(12) // 3)
+    here = DatasetInfo("ucf101", CLASSES, {"test": groups}, flip="ok")
+    monkeypatch.setattr(verification.lookup, "call", lambda package, options: here)
+    file = made()  # each video its own cluster: narrower intervals
+    edit(file, "recipe.data", {"name": "ucf101", "root": "here"})
+    (line,) = verify([file])[0].problems
+    assert "which videos share a source is not what digits_motion says" in line
+    edit(file, "recipe.data", {"name": "digits_motion"})  # would have to be drawn
+    assert not verify([file])[0].problems
+    edit(file, "recipe.data", {"name": "ucf101", "root": "nowhere"})
+    monkeypatch.undo()
+    monkeypatch.setattr(record, "RESULTS", file.parents[4])
+    assert not verify([file])[0].problems  # it is not here: nobody can tell
 
 
 def test_missing_answers_are_told() -> None:

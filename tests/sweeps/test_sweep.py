@@ -15,7 +15,7 @@ from benchmark import lookup
 from benchmark.errors import UserError
 from benchmark.leaderboard import board, pictures
 from benchmark.recipes import compose, proportion
-from benchmark.results import answers, record
+from benchmark.results import answers, examination, record
 from benchmark.runs import process, progress
 from benchmark.sweeps import sweep
 from benchmark.sweeps.jobs import Job
@@ -272,6 +272,7 @@ def test_stale_records_are_told_and_made_again_when_asked(grid, children, capsys
     (jobs[0].folder).mkdir(parents=True)
     (jobs[0].folder / "last.ckpt").touch()
     answers.path(record.path(jobs[0].name)).touch()
+    examination.path(record.path(jobs[0].name)).touch()  # of the old checkpoint
 
     assert sweep.sweep("mine") == 0  # nothing is missing
     assert "1 record is of an older recipe" in capsys.readouterr().out
@@ -282,6 +283,8 @@ def test_stale_records_are_told_and_made_again_when_asked(grid, children, capsys
     assert record.read(record.path(jobs[0].name)).recipe["optim"]["lr"] != 9
     assert not (jobs[0].folder / "last.ckpt").exists()
     assert (jobs[0].folder / "old.seed0.answers.npz").exists()
+    assert (jobs[0].folder / "old.seed0.examined.json").exists()
+    assert not examination.path(record.path(jobs[0].name)).exists()
     assert json.loads((jobs[0].folder / "old.seed0.json").read_text())["recipe"]["optim"]["lr"] == 9
 
 

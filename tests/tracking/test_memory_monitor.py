@@ -10,9 +10,10 @@ from lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from benchmark.cost.saved import SavedForBackward
 from benchmark.tracking import memory
 from benchmark.tracking.inference_speed import InferenceSpeed
-from benchmark.tracking.memory import MemoryMonitor, SavedForBackward
+from benchmark.tracking.memory import MemoryMonitor
 
 SIZE, WIDTH, BATCH = 4, 6, 2
 

@@ -16,6 +16,7 @@ import pytest
 import torch
 import wandb
 import wandb_offline
+from forked import Process
 from lightning import Callback, LightningModule, Trainer
 from small_sweep import saved
 from torch import Tensor
@@ -129,7 +130,9 @@ class At(Callback):
             trainer.save_checkpoint(self.file)
 
 
-def run(folder: Path, *, at: int = 0, do: Any = None, save: int = 4) -> dict[str, Any]:
+def run(
+    folder: Path, *, at: int = 0, do: Any = None, save: int = 4, keep: tuple[Path, ...] = ()
+) -> dict[str, Any]:
     """Train in `folder` from its checkpoint, if there is one, and return what was measured."""
     file = folder / "last.ckpt"
     watch = TrainingMonitor(folder)
@@ -152,7 +155,7 @@ def run(folder: Path, *, at: int = 0, do: Any = None, save: int = 4) -> dict[str
     try:
         trainer.fit(Task(), Clips(), Clips(), ckpt_path=found, weights_only=True)
         results = {"metrics": {"top1": 0.5, "split": "test"}, "cost": {"views": 3, "peak": None}}
-        shown.finish(trainer, results)
+        shown.finish(trainer, results, files=keep)
     finally:
         wandb.teardown()  # as at the end of a process: offline, it writes until then
     return {"steps": trainer.global_step, "history": shown.history, "curve": watch.curve}
@@ -199,6 +202,19 @@ def test_a_run_says_what_it_is_and_what_came_out(tmp_path: Path) -> None:
     assert shown.step_metrics == {"step": "", "epoch": "step", "*": "step"}
     assert shown.summary == {"metrics/top1": 0.5, "metrics/split": "test", "cost/views": 3}
     assert shown.exit_code == 0
+
+
+def test_a_checkpoint_and_its_card_are_kept_when_asked(tmp_path: Path) -> None:
+    run(tmp_path / "plain")
+    kept = tmp_path / "model.ckpt", tmp_path / "model.md"
+    for file in kept:
+        file.write_text(file.name)
+    run(tmp_path / "kept", keep=kept)
+    plain, whole = (
+        wandb_offline.read(wandb_offline.files(tmp_path / name)[0]) for name in ("plain", "kept")
+    )
+    assert not plain.artifacts and whole.artifacts == {f"model/{ID}": {"model.ckpt", "model.md"}}
+    assert whole.summary["metrics/top1"] == 0.5 and whole.exit_code == 0
 
 
 def test_long_runs_have_sparse_points(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -371,25 +387,18 @@ def test_uploading_needs_a_login_and_an_answer(
 def test_two_ranks_and_a_kill_are_one_run(tmp_path: Path) -> None:
     name = "quick/digits_motion/vit_digits/zeroi2v/seed1"
     small = ["data.train=48", "data.holdout=16", "data.test=16", "train.batch=8", "train.epochs=2"]
-    command = [
-        sys.executable,
-        "-m",
-        "benchmark.run",
-        name,
-        *small,
-        "train.holdout=0.25",
-        "trainer.devices=2",
-    ]
+    command = ["benchmark.run", name, *small, "train.holdout=0.25", "trainer.devices=2"]
     places = {"RUNS": str(tmp_path / "runs"), "RESULTS": str(tmp_path / "results")}
     env = {**os.environ, **places, "BENCHMARK_SWEEP": "small"}
-    killed = subprocess.Popen([*command, "save.steps=3"], env=env, start_new_session=True)
+    killed = Process(*command, "save.steps=3", env=env)
     deadline = time.monotonic() + 200
     while time.monotonic() < deadline and not saved(tmp_path, "zeroi2v"):
         time.sleep(0.01)
     os.killpg(killed.pid, signal.SIGKILL)
-    killed.wait()
+    killed.communicate()
     assert not list((tmp_path / "results").rglob("seed1.json"))
-    subprocess.run(command, env=env, check=True, timeout=300)
+    again = Process(*command, env=env)
+    assert again.communicate()[0] is None and again.returncode == 0
 
     (result,) = (tmp_path / "results").rglob("seed1.json")
     record = json.loads(result.read_text())

@@ -1,6 +1,7 @@
 """A checkpoint knows which data it was trained on, and refuses to go on or be tested on others."""
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -10,10 +11,11 @@ import make_videos
 import numpy as np
 import pytest
 import safetensors.torch
-import small_sweep
 import torch
+from forked import Process
+from places import set_places
 from safetensors import safe_open
-from small_sweep import finish, saved, start
+from small_sweep import saved
 
 from benchmark.cli.parser import main
 from benchmark.errors import UserError
@@ -145,7 +147,16 @@ SMALL = (
 
 
 @pytest.mark.slow
-def test_on_the_command_line_from_training_to_merging(tmp_path: Path) -> None:
+def test_on_the_command_line_from_training_to_merging(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    set_places(monkeypatch, tmp_path)
+
+    def run(root: str) -> tuple[int | None, str]:
+        started = Process("benchmark.run", RUN, root, *SMALL, env=os.environ)
+        _, errors = started.communicate()
+        return started.returncode, errors
+
     for root, classes in (("a", ("ape", "zebra")), ("c", ("cow", "zebra"))):
         for split in ("train", "test"):
             for label in classes:
@@ -154,19 +165,20 @@ def test_on_the_command_line_from_training_to_merging(tmp_path: Path) -> None:
                 grey = [np.full((32, 32, 3), 9 * t, np.uint8) for t in range(8)]
                 for number in range(4):
                     make_videos.write(place / f"{number}.mp4", grey)
-    small_sweep.write(tmp_path)
     a, c = (f"data.root={tmp_path / root}" for root in "ac")
-    finish(start(tmp_path, "run", RUN, a, *SMALL))
+    assert run(a)[0] == 0
     (file,) = (tmp_path / "results").rglob("seed0.json")
     listed = json.loads(file.read_text())["data"]["listed"]
     assert listed["train"]["videos"] == 8 and listed["train"]["per_class"] == [4, 4]
     file.unlink()  # as if it had been killed before its end
-    said = finish(start(tmp_path, "run", RUN, c, *SMALL), code=1)
-    assert "failed: the run's checkpoint comes from other data: 2 classes, 2 before" in said
+    code, said = run(c)
+    assert code == 2
+    assert "the run's checkpoint comes from other data: 2 classes, 2 before" in said
     (place,) = saved(tmp_path, "zeroi2v")
     last, merged = place / "last.ckpt", tmp_path / "merged.safetensors"
-    refused = finish(start(tmp_path, "test", str(last), RUN, c, *SMALL), code=2)
-    assert "trained for other classes" in refused.splitlines()[-1]
-    assert "top-1, merged" in finish(start(tmp_path, "test", str(last)))
-    finish(start(tmp_path, "merge", str(last), "-o", str(merged)))
+    assert main(["test", str(last), RUN, c, *SMALL]) == 2
+    assert "trained for other classes" in capsys.readouterr().err.splitlines()[-1]
+    assert main(["test", str(last)]) == 0
+    assert "top-1, merged" in capsys.readouterr().out
+    assert main(["merge", str(last), "-o", str(merged)]) == 0
     assert checkpoint.read(merged).data == checkpoint.read(last).data

@@ -3,14 +3,13 @@
 import json
 import os
 import socket
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from forked import Process
 
 NAME = "quick/digits_motion/vit_digits/zeroi2v/seed1"
 SMALL = (
@@ -19,13 +18,12 @@ SMALL = (
 )
 
 
-def run(folder: Path, *overrides: str, launcher: Sequence[str] = ()) -> "subprocess.Popen[str]":
+def run(folder: Path, *overrides: str, launcher: Sequence[str] = ()) -> Process:
     env = {**os.environ, "RUNS": str(folder / "runs"), "RESULTS": str(folder / "results")}
-    command = [sys.executable, *launcher, "-m", "benchmark.run", NAME, *SMALL, *overrides]
-    return subprocess.Popen(command, env=env, text=True, stderr=subprocess.PIPE)
+    return Process(*launcher, "benchmark.run", NAME, *SMALL, *overrides, env=env)
 
 
-def curve(folder: Path, process: "subprocess.Popen[str]") -> tuple[dict[str, Any], Any, Any]:
+def curve(folder: Path, process: Process) -> tuple[dict[str, Any], Any, Any]:
     """Return record, losses per epoch and per-video scores of a run once it is done."""
     _, stderr = process.communicate(timeout=300)
     assert process.returncode == 0, stderr
@@ -82,7 +80,7 @@ def test_torchrun_takes_a_run_to_two_nodes(
         run(
             tmp_path,
             *("trainer.num_nodes=2", "trainer.devices=1"),
-            launcher=("-m", "torch.distributed.run", f"--node-rank={node}", *meet),
+            launcher=("torch.distributed.run", f"--node-rank={node}", *meet, "-m"),
         )
         for node in range(2)
     )

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -10,12 +11,13 @@ import numpy as np
 import pytest
 import small_sweep
 import torch
+from forked import Process
 from made_record import made_record
 from places import set_places
-from small_sweep import finish, start
 from tiny import construct
 from torch import Tensor, nn
 
+from benchmark.cli.parser import main
 from benchmark.errors import UserError
 from benchmark.models.video_vit import VideoViT
 from benchmark.recipes import compose
@@ -231,12 +233,15 @@ def test_an_examination_is_no_record_and_keeps_what_it_held(
 
 
 @pytest.mark.slow
-def test_a_run_is_examined_at_its_end_and_again_at_any_time(tmp_path: Path) -> None:
-    small_sweep.write(tmp_path)
+def test_a_run_is_examined_at_its_end_and_again_at_any_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    set_places(monkeypatch, tmp_path)
     sizes = [f"{key}={value}" for key, value in small_sweep.SMALL.items()]
     run = f"{RUN}/full"
     options = [*sizes, "train.epochs=1", "workers=0", "wandb.enabled=false"]
-    finish(start(tmp_path, "run", run, *options, "examine=true"))
+    started = Process("benchmark.run", run, *options, "examine=true", env=os.environ)
+    assert started.communicate()[1] == "" and started.returncode == 0
     (file,) = (tmp_path / "results").rglob("seed0.json")
     found = json.loads(examination.path(file).read_text())
     assert found["plain"]["top1"] == json.loads(file.read_text())["metrics"]["top1"]
@@ -248,5 +253,6 @@ def test_a_run_is_examined_at_its_end_and_again_at_any_time(tmp_path: Path) -> N
     assert "no record" in found["tests"]["classes"]["left_out"]
     assert set(found["tests"]["corruptions"]) == {"videos", "seconds", *CORRUPTIONS}
     (last,) = (tmp_path / "runs").rglob("last.ckpt")
-    said = finish(start(tmp_path, "examine", str(last), "--only", "time", "--videos", "4"))
+    assert main(["examine", str(last), "--only", "time", "--videos", "4"]) == 0
+    said = capsys.readouterr().out
     assert "4 of 16 test videos" in said and "frames shuffled" in said

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from forked import Process
 
 from benchmark.errors import UserError
 from benchmark.recipes import compose
@@ -31,15 +32,11 @@ SMALL = (
     *("workers=2", "wandb.enabled=false", "trainer.accelerator=cpu"),
 )
 KILLS = 11
-Process = subprocess.Popen[str]
 
 
 def start(folder: Path, *overrides: str, **environment: str) -> Process:
     env = {**os.environ, "RUNS": str(folder / "runs"), "RESULTS": str(folder / "results")}
-    command = [sys.executable, "-m", "benchmark.run", NAME, *SMALL, *overrides]
-    return subprocess.Popen(
-        command, env=env | environment, text=True, stderr=subprocess.PIPE, start_new_session=True
-    )
+    return Process("benchmark.run", NAME, *SMALL, *overrides, env=env | environment)
 
 
 def finish(process: Process) -> str:
@@ -105,11 +102,11 @@ def test_a_run_killed_a_dozen_times_ends_as_if_nothing_had_happened(
     for kill in range(KILLS):
         since = time.time()
         process = start(tmp_path, "save.steps=1")
-        if kill % 4:  # in training; else anywhere from the first import on
+        if kill % 4:  # in training; else anywhere from the first moment on
             wait(process, partial(training, tmp_path, since))
             time.sleep(chance.uniform(0, 0.6))
         else:
-            time.sleep(chance.uniform(1, 6))
+            time.sleep(chance.uniform(0, 1.5))
         if process.poll() is not None:  # it was quicker
             break
         os.kill(process.pid, signal.SIGKILL) if kill % 2 else os.killpg(process.pid, signal.SIGKILL)

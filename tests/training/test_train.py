@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from forked import Process
 from lightning import Trainer
 from small_sweep import saved
 
@@ -24,13 +25,12 @@ NAME = "quick/digits_motion/vit_digits/zeroi2v/seed1"
 SMALL = ["data.train=48", "data.holdout=16", "data.test=16", "train.batch=8", "train.epochs=3"]
 
 
-def start(folder: Path, *overrides: str) -> "subprocess.Popen[str]":
+def start(folder: Path, *overrides: str) -> Process:
     env = {**os.environ, "RUNS": str(folder / "runs"), "RESULTS": str(folder / "results")}
-    command = [sys.executable, "-m", "benchmark.run", NAME, *SMALL, *overrides]
-    return subprocess.Popen(command, env=env, text=True, stderr=subprocess.PIPE)
+    return Process("benchmark.run", NAME, *SMALL, *overrides, env=env)
 
 
-def finish(process: "subprocess.Popen[str]") -> None:
+def finish(process: "Process | subprocess.Popen[str]") -> None:
     _, stderr = process.communicate(timeout=300)
     assert process.returncode == 0, stderr
 
@@ -44,7 +44,9 @@ def record(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("whole")
-    finish(start(folder, "wandb.enabled=true"))
+    env = {**os.environ, "RUNS": str(folder / "runs"), "RESULTS": str(folder / "results")}
+    plain = [sys.executable, "-m", "benchmark.run", NAME, *SMALL, "wandb.enabled=true"]
+    finish(subprocess.Popen(plain, env=env, text=True, stderr=subprocess.PIPE))
     return folder
 
 

@@ -35,7 +35,8 @@ def fill(figure: Figure, found: Tables, rows: int, columns: int) -> None:
         _panel(panel, name, table, there)
     for panel in panels[len(found) :]:
         panel.set_axis_off()
-    figure.draw_without_rendering()  # settles the layout; labels are placed in what is left
+    if (layout := figure.get_layout_engine()) is not None:
+        layout.execute(figure)  # labels are placed in what is left
     figure.set_layout_engine("none")
     for panel, there in zip(panels, points, strict=False):
         label(panel, there)

@@ -78,18 +78,24 @@ def surely_better(
     )
 
     def studentised(means: Floats, seed_variances: Floats) -> Floats:
-        own = seed_variances * ratios
-        return (means[..., one] - means[..., two]) / np.sqrt(
-            of_clusters + own[..., one] + own[..., two]
-        )
+        """Return (pairs, draws) of (rows, draws), one pair's draws side by side in memory."""
+        own = seed_variances * ratios[:, None]
+        variances = own[one]
+        variances += of_clusters[:, None]
+        variances += own[two]
+        gaps = means[one]
+        gaps -= means[two]
+        gaps /= np.sqrt(variances, out=variances)
+        return gaps
 
-    told = studentised(
-        np.array([row.mean for row in rows]), np.array([row.seed_variance for row in rows])
-    )
-    drawn = np.abs(studentised(*_equal_rows(rows, by_cluster, draws)))
+    (told,) = studentised(
+        np.array([[row.mean] for row in rows]), np.array([[row.seed_variance] for row in rows])
+    ).T
+    drawn = studentised(*(np.ascontiguousarray(a.T) for a in _equal_rows(rows, by_cluster, draws)))
+    np.abs(drawn, out=drawn)
     left = np.ones(len(told), dtype=bool)
     while left.any():
-        critical = np.quantile(drawn[:, left].max(axis=1), level)
+        critical = np.quantile(drawn[left].max(axis=0), level)
         new = left & (np.abs(told) > critical)
         if not new.any():
             break

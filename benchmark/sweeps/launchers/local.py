@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import NamedTuple
 
 from benchmark.results import record
-from benchmark.runs import process
+from benchmark.runs import preloaded, process
 from benchmark.runs.folder import held, holder
 from benchmark.runs.process import Process
+from benchmark.sweeps.clip_servers import clip_servers
 from benchmark.sweeps.devices import cores, device_variables, devices_of, gpus
 from benchmark.sweeps.display import Display
 from benchmark.sweeps.jobs import Failure, Job, run_argv, run_command
@@ -47,10 +49,16 @@ def run(
     free = {"cpu": [str(core) for core in range(cpus)], "gpu": list(cards)}
     needs = {job.name: devices_of(job, cpus, len(cards)) for job in jobs}
     waiting, running, failures = list(jobs), dict[str, _Running](), list[Failure]()
-    with process.interruptible(), Display(title, [job.name for job in jobs]) as display:
+    several = len(jobs) > 1 and command is run_argv
+    with (
+        process.interruptible(),
+        preloaded.server() if several else nullcontext() as server,
+        clip_servers(jobs) as clips,
+        Display(title, [job.name for job in jobs]) as display,
+    ):
         try:
             while waiting or running:
-                for job in list(waiting):
+                for job in list(waiting) if server is None or server.ready() else ():
                     if reason := _elsewhere(job):
                         waiting.remove(job)
                         display.leave(job.name, reason)
@@ -62,7 +70,10 @@ def run(
                         taken = [free[kind].pop(0) for _ in range(count)]
                         threads = max(1, cpus * count // max(1, len(cards)))
                         own = device_variables(kind, ",".join(taken), threads)
-                        started = process.start(run_command(job, title, command(job)), own)
+                        own |= clips.get(job.name, {})
+                        started = process.start(
+                            run_command(job, title, command(job)), own, server=server
+                        )
                         running[job.name] = _Running(job, started, kind, taken)
                         display.started(job.name, job.folder)
                 for name, each in [*running.items()]:
@@ -76,7 +87,7 @@ def run(
                         else:
                             display.ended(name, reason)
                 display.draw()
-                if running:
+                if waiting or running:
                     time.sleep(process.POLL)
         finally:
             process.end([each.process for each in running.values()])

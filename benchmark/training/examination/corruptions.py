@@ -1,8 +1,10 @@
 """Corruptions of ImageNet-C on clips (Hendrycks and Dietterich 2019, arXiv:1903.12261).
 
 They are done to what the model sees, after resize and crop, and alike to all frames of a clip: what
-flickers would be another test. Strengths are those of the authors' `make_imagenet_c.py` at severity
-3 and 5; their blur is in pixels of 224, and here of as many parts of the picture.
+flickers would be another test. Strengths are those of severity 3 and 5 in the authors' code
+(github.com/hendrycks/robustness at e0377d4, `ImageNet-C/create_c/make_imagenet_c.py`). Their blur
+is in pixels of 224, here of as many parts of the picture, and reflects at the edge, where theirs
+repeats it; pixels are rounded, where theirs are cut off and stored as JPEG of quality 85.
 """
 
 import io

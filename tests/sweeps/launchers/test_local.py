@@ -238,7 +238,7 @@ SLEEPER = """
 import os, signal, subprocess, sys, time
 from pathlib import Path
 {0}
-code = "import time; from benchmark.runs.process import die_with_parent; die_with_parent(); "
+code = "import time; from benchmark.runs.ancestry import die_with_parent; die_with_parent(); "
 code += "print('up', flush=True); time.sleep(60)"
 inner = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
 inner.stdout.readline()

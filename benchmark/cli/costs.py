@@ -1,0 +1,191 @@
+"""Verbs about speed: measure it, and foresee what a sweep takes."""
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmark.cli.verb import Verb
+from benchmark.errors import UserError
+
+if TYPE_CHECKING:
+    from benchmark.results.speed import Bench, MachineSpeed, Settings
+
+# those of the sweep `quick`
+METHODS = "full_divided,full,aim,zeroi2v,st_adapter,prompt_tuning,partial,linear_probe"
+PRECISIONS = ("32-true", "bf16-mixed")
+BLOCKS = {"depth": 2, "frames": 4}  # of ViT-B/16: minutes on two cores
+
+
+def bench_arguments(parser: ArgumentParser) -> None:
+    """Add what `bench` takes."""
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--methods", nargs="+", metavar="METHOD", help="such as aim,ratio=0.5")
+    parser.add_argument("--full", action="store_true", help="all of ViT-B/16, 8 frames")
+    parser.add_argument("--backbone", metavar="NAME", help="of a file in recipes/backbones")
+    for name, what in {
+        "depth": "blocks of the ViT",
+        "size": "px of a frame",
+        "frames": "of a clip",
+        "batch": "clips in a step",
+        "rounds": "that medians are of, default 3",
+    }.items():
+        parser.add_argument(f"--{name}", type=int, metavar="N", help=what)
+    parser.add_argument("--precision", choices=PRECISIONS, default=PRECISIONS[0])
+    parser.add_argument("--compile", action="store_true", help="each block, by torch.compile")
+    parser.add_argument("--growth", action="store_true", help="how a step grows with frames, ...")
+    parser.add_argument("--loading", action="store_true", help="how fast clips are made")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write what was measured there")
+    parser.add_argument("--save", action="store_true", help="write it to results/bench")
+
+
+def bench(args: Namespace) -> None:
+    """Measure each method's training step beside the papers' form of it and the frozen ViT.
+
+    benchmark bench --methods aim st_adapter
+    benchmark bench --full --save
+    benchmark bench --growth --methods aim
+    """
+    import torch
+
+    from benchmark.cost.speed import bench, growth, page
+    from benchmark.results import speed
+    from datamodules.files import demand_writable, display_path
+
+    if args.device == "cuda" and not torch.cuda.is_available():
+        raise UserError("--device cuda: there is no GPU here that torch sees")
+    for name in ("depth", "size", "frames", "batch", "rounds"):
+        if (number := getattr(args, name)) is not None and number < 1:
+            raise UserError(f"--{name} {number}: not a number above 0")
+    if args.json:
+        demand_writable(args.json)
+    found: dict[str, Any] = {}
+    machine = bench.machine(args.device)
+    print(f"{page.about(machine)}\n")
+    methods = args.methods or (growth.METHODS if args.growth else METHODS.split(","))
+    if args.growth:
+        base = {"name": "vit_s16_in21k", "depth": 2, "size": 112, **_given(args)}
+        grown = []
+        for each in growth.measure(methods, bench.settings(**base), args.device):
+            grown.append(each)
+            print(page.growth_table([each]), flush=True)
+        found["growth"] = tuple(grown)
+        print(page.growth_text(grown))
+    elif args.loading:
+        from benchmark.cost.speed import loading
+
+        found["loading"] = loading.measure()
+        print(page.loading_table(found["loading"]))
+    else:
+        found["benches"] = ()
+        for how in _scales(args):
+            found["benches"] += (_benched(list(methods), how, args.device),)
+            _keep(args, speed.MachineSpeed(machine=machine, **found))  # what follows takes minutes
+    _keep(args, speed.MachineSpeed(machine=machine, **found))
+    if args.save:
+        print(f"see {display_path(speed.path(machine.kind))}")
+
+
+def _keep(args: Namespace, found: "MachineSpeed") -> None:
+    """Write what was measured where it was asked for."""
+    from benchmark.cost.speed import page
+    from benchmark.results import speed
+
+    if args.json:
+        args.json.write_text(speed.text(found), encoding="utf-8")
+    if args.save:
+        speed.write(found)
+        page.write_page()
+
+
+def _given(args: Namespace) -> dict[str, Any]:
+    """Return what was typed of settings."""
+    names = ("depth", "size", "frames", "batch", "rounds")
+    typed = {name: number for name in names if (number := getattr(args, name)) is not None}
+    named = {"name": args.backbone} if args.backbone else {}
+    how = {"device": args.device, "precision": args.precision, "compiled": args.compile}
+    return {**how, **named, **typed}
+
+
+def _scales(args: Namespace) -> "list[Settings]":
+    """Return the settings to measure: one where a backbone is named, else a small and a large."""
+    from benchmark.cost.speed.bench import settings
+
+    given = _given(args)
+    if args.backbone:
+        small = {"size": 32} if args.backbone == "vit_digits" else {}
+        return [settings(**{**small, **given})]
+    large = {"name": "vit_b16_clip", "batch": 8 if args.device == "cuda" else 1}
+    large |= {} if args.full else BLOCKS
+    digits = {"name": "vit_digits", "size": 32, "device": args.device}
+    rounds = {"rounds": args.rounds} if args.rounds else {}
+    own = {"precision": args.precision, "compiled": args.compile, **rounds}
+    return [*(settings(**digits, **own, batch=n) for n in (4, 16)), settings(**{**large, **given})]
+
+
+def _benched(methods: list[str], how: "Settings", device: str) -> "Bench":
+    """Measure all methods, telling each as soon as it is known, then the table."""
+    import statistics
+
+    from benchmark.cost.speed import bench, page
+    from benchmark.results.speed import Bench
+
+    print(f"{page.setting(how)}", flush=True)
+    rows, rates = [], []
+    for row, rate in bench.measure(methods, how, device):
+        print(f"  {row.method}: {1e3 * row.step_seconds:,.1f} ms", flush=True)
+        rows.append(row)
+        rates.append(rate)
+    found = Bench(settings=how, matrix_rate=statistics.median(rates), rows=tuple(rows))
+    print(f"\n{page.bench_text(found)}", flush=True)
+    return found
+
+
+def forecast_arguments(parser: ArgumentParser) -> None:
+    """Add what `forecast` takes."""
+    parser.add_argument("name", metavar="SWEEP", help="of recipes/sweeps, or a run's name")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--gpu", metavar="KIND", help="such as h100: its runs are on GPUs")
+    where.add_argument("--cpu", action="store_true", help="on the cores of this machine (default)")
+    parser.add_argument("--count", type=int, metavar="N", help="GPUs, or cores that train")
+    parser.add_argument("--cores", type=int, metavar="N", help="that decode, beside GPUs")
+    parser.add_argument("--videos", type=int, nargs=2, metavar=("TRAIN", "TEST"))
+
+
+def forecast(args: Namespace) -> None:
+    """Foresee hours, memory, decoding cores and disk of a sweep; what will not fit or will wait.
+
+    benchmark forecast digits
+    benchmark forecast quick --gpu h100 --count 8 --cores 128
+    benchmark forecast paper/kinetics400/vit_b16_clip/aim --gpu a100 trainer.devices=8 --count 8
+    """
+    from benchmark.cost import forecast_page, hardware
+    from benchmark.cost.forecast import foresee
+    from benchmark.results import record, speed
+    from benchmark.sweeps.devices import cores
+    from benchmark.sweeps.plan import job, plan
+    from datamodules.sharing.memory import free_memory
+
+    for name in ("count", "cores"):
+        if (number := getattr(args, name)) is not None and number < 1:
+            raise UserError(f"--{name} {number}: not a number above 0")
+    jobs = [job(args.name, args.overrides)] if "/" in args.name else plan(args.name, args.overrides)
+    recipes = [each.recipe for each in jobs]
+    machines = speed.machines()
+    if args.gpu:
+        on = hardware.gpus(args.gpu, args.count or 1, args.cores, machines)
+    else:
+        from benchmark.cost.speed.bench import machine
+
+        own = machine("cpu")
+        memory = free_memory()
+        on = hardware.cpu(own.device, own.kind, args.count or cores(), memory, machines)
+    runs = foresee(recipes, on, tuple(args.videos) if args.videos else None)
+    files = {each.name: record.path(each.name) for each in recipes}
+    found = {name: record.read(file) for name, file in files.items() if file.exists()}
+    print(forecast_page.text(runs, on, None if args.gpu else found))
+
+
+VERBS = {
+    "bench": Verb(bench, bench_arguments),
+    "forecast": Verb(forecast, forecast_arguments, overrides=True),
+}

@@ -1,0 +1,1 @@
+"""How fast a training step is, what it keeps in memory, and how both grow: measured."""

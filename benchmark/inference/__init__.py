@@ -1,0 +1,1 @@
+"""A trained model, used: answers for anyone's videos, why, and as a file that runs without us."""

@@ -1,0 +1,1 @@
+"""The board elsewhere: in other programs' forms, and frozen as a release."""
