@@ -6,10 +6,11 @@ https://arxiv.org/abs/2506.09985) has blocks of self-attention before it.
 
 import math
 from functools import partial
+from typing import cast
 
 import torch
 from einops import rearrange
-from timm.layers import Mlp
+from timm.layers.mlp import Mlp
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -87,6 +88,7 @@ class Pooler(nn.Module):
                 nn.init.zeros_(module.bias)
         for index, block in enumerate(self.blocks, start=2 if self.version == 1 else 1):
             for layer in (block.attn.proj, block.mlp.fc2):
+                assert isinstance(layer, nn.Linear)
                 layer.weight.div_(math.sqrt(2 * index))
         # version 2 counts the cross block as the last of the others
         index = 1 if self.version == 1 else max(1, len(self.blocks))
@@ -119,7 +121,7 @@ def attentive_probe(
         raise ValueError(f"version is {version}; there are 1 and 2")
     demand_size("depth", depth)
     dim = model.vit.embed_dim
-    heads = model.vit.blocks[0].attn.num_heads if heads is None else heads
+    heads = cast(int, model.vit.blocks[0].attn.num_heads) if heads is None else heads
     demand_size("heads", heads)
     if dim % heads:
         raise ValueError(f"heads is {heads}, which does not divide the ViT's width of {dim}")

@@ -1,10 +1,11 @@
 """EVL (Lin et al., 2022), https://arxiv.org/abs/2208.03550: a decoder over a frozen ViT."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from einops import rearrange
-from timm.layers import Mlp
+from timm.layers.mlp import Mlp
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -50,6 +51,8 @@ class FrameAttention(nn.Module):
     heads weights a table of relative positions, one for the frame before and one for that after.
     The first and the last frame miss one of them.
     """
+
+    place: Tensor
 
     def __init__(self, dim: int, heads: int, grid: tuple[int, int]) -> None:
         super().__init__()
@@ -179,7 +182,7 @@ def evl(
     vit, depth = model.vit, len(model.vit.blocks)
     if not 1 <= layers <= depth:
         raise ValueError(f"layers is {layers}; this ViT has {depth} blocks")
-    dim, own_heads = vit.embed_dim, vit.blocks[0].attn.num_heads
+    dim, own_heads = vit.embed_dim, cast(int, vit.blocks[0].attn.num_heads)
     heads = own_heads if heads is None else heads
     demand_size("heads", heads)
     if dim % heads:
