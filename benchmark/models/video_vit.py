@@ -75,7 +75,8 @@ class VideoViT(nn.Module):
             raise ValueError(f"taps has {wrong}; this ViT has 0 to {last}")
         self.reader, self.taps = reader, tuple(taps)
         norm = self.final_norm() if last in taps else nn.Identity()
-        self.vit.norm, self.vit.fc_norm, self.vit.attn_pool = norm, nn.Identity(), None
+        self.vit.norm, self.vit.fc_norm = norm, nn.Identity()
+        self.vit.attn_pool = None  # type: ignore[assignment]
         self.head = _head(width, self.head.out_features)
 
     def forward(self, video: Tensor) -> Tensor:
