@@ -62,7 +62,8 @@ class VideoViT(nn.Module):
     ) -> None:
         """Let a module make the clip's feature from what the frozen ViT makes of every frame.
 
-        The model's pooling, average over time and `norm` are left out then.
+        The model's pooling, average over time and `norm` are left out then, and so is the ViT's
+        final norm unless it is read.
 
         Args:
             reader: maps normalised clips (B, C, T, H, W) and a list of tokens (B T, N, D), one
@@ -81,6 +82,9 @@ class VideoViT(nn.Module):
         if wrong := [tap for tap in taps if not 0 <= tap <= last]:
             raise ValueError(f"taps has {wrong}; this ViT has 0 to {last}")
         self.reader, self.taps, self.stride = reader, tuple(taps), stride
+        norm = self.final_norm() if last in taps else nn.Identity()
+        self.vit.norm, self.vit.fc_norm = norm, nn.Identity()
+        self.vit.attn_pool = None  # type: ignore[assignment]
         self.head = _head(width, self.head.out_features)
 
     def forward(self, video: Tensor) -> Tensor:

@@ -98,7 +98,8 @@ def converted(
     """
     paper = _paper(method)
     names = _towers.NAMES | paper.NAMES
-    unused = (*getattr(paper, "UNUSED", ()), *(["proj"] if "proj" not in names else []))
+    projects = any(name.partition(".")[0] == "proj" for name in names)
+    unused = (*getattr(paper, "UNUSED", ()), *([] if projects else ["proj"]))
     own = {bare_name(name): tensor for name, tensor in state_dict.items()}
     own = {name: t for name, t in own.items() if not is_one_of(name, unused, own)}
     whole, went = _towers.joined(own)

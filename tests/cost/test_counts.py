@@ -13,10 +13,12 @@ B16, L14 = "vit_base_patch16_clip_quickgelu_224", "vit_large_patch14_clip_quickg
 SHAPES = {B16: (768, 12, 14 * 14, 16), L14: (1024, 24, 16 * 16, 14)}  # D, blocks, patches, patch px
 
 
-def build(timm_name: str, method: str, frames: int = 8, classes: int = 400) -> VideoViT:
+def build(
+    timm_name: str, method: str, frames: int = 8, classes: int = 400, **kind: object
+) -> VideoViT:
     options = dict(compose.read(f"methods/{method}")["method"])
     with torch.device("meta"):
-        vit = timm.create_model(timm_name, num_classes=0)
+        vit = timm.create_model(timm_name, num_classes=0, **kind)
         model = VideoViT(vit, frames=frames, num_classes=classes)
         find("benchmark.methods", options.pop("name"))(model, **options)
     return model
@@ -168,3 +170,23 @@ def test_a_merged_model_costs_what_the_plain_one_does() -> None:
     plain, merged = build(B16, "linear_probe"), build(B16, "zeroi2v").merge()
     assert counts.macs(merged, size=224) == counts.macs(plain, size=224)
     assert counts.parameters(merged) - counts.parameters(plain) == 8 * 768  # the embedding of time
+
+
+# What a method adds to the frozen tower for one clip of 8 frames, in GMACs, counted on the authors'
+# code (golden_field/README.md): EVL on CLIP, the probes on the tokens of 8 x 196 patches.
+WITHOUT_CLASS_TOKEN = {"class_token": False, "global_pool": "avg"}
+ADDED = [
+    ("evl", {}, 151.29 - 140.50),
+    ("attentive_probe", WITHOUT_CLASS_TOKEN, 1.86),
+    ("attentive_probe_v2", WITHOUT_CLASS_TOKEN, 46.48),
+]
+
+
+@pytest.mark.parametrize(("method", "kind", "added"), ADDED)
+def test_readers_add_what_the_authors_code_adds(
+    method: str, kind: dict[str, object], added: float
+) -> None:
+    read, tower = (
+        counts.macs(build(B16, each, **kind), size=224) for each in (method, "linear_probe")
+    )
+    assert (read - tower) / 1e9 == pytest.approx(added, rel=2e-3)

@@ -187,7 +187,8 @@ def logits_of(model: VideoViT, given: Tensor) -> Tensor:
     """Return logits (B, K) of clips, or of the tokens (B, T N, D) that files of readers hold."""
     if given.ndim == 5:
         return model(given)
-    return model.head(model.reader(given))  # type: ignore[operator]
+    tokens = given.unflatten(1, (model.frames, -1)).flatten(0, 1)
+    return model.head(model.reader(None, [tokens]))  # type: ignore[misc]
 
 
 def _short(error: float) -> str:
