@@ -36,6 +36,7 @@ PUBLISHED = [
     ("zeroi2v", B16, 8, False, 1, 162.97),
     ("zeroi2v", L14, 8, True, 3, 1946),
     ("zeroi2v", L14, 32, True, 3, 7783),
+    ("side4video", B16, 8, False, 1, 175.69),
 ]
 
 
