@@ -2,7 +2,8 @@
 
 A file is safetensors: the trained parameters under our names, with the running statistics of batch
 norms that train, and in its metadata the recipe and a fingerprint of what was frozen, without which
-the parameters mean nothing, and which data it was trained on. A merged model's file holds the whole model. The `.ckpt` a run resumes from is read too.
+the parameters mean nothing, and which data it was trained on. A merged model's file holds the whole
+model. The `.ckpt` a run resumes from is read too.
 """
 
 import json
