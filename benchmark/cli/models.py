@@ -51,6 +51,7 @@ def convert(args: Namespace) -> None:
     """
     from dataclasses import asdict
 
+    from benchmark.cost import counts
     from benchmark.models import checkpoint
     from benchmark.models.weights import read_weights
     from benchmark.recipes import compose
@@ -63,7 +64,7 @@ def convert(args: Namespace) -> None:
     base = read_weights(args.base) if args.base else None
     model = from_official_file(read_weights(args.file), recipe, base=base)
     checkpoint.write(output, model, asdict(recipe))
-    print(f"{output}: {sum(p.numel() for p in checkpoint.trained(model).values()):,} parameters")
+    print(f"{output}: {counts.parameters(model, trained=True):,} parameters")
 
 
 def a_checkpoint(parser: ArgumentParser) -> None:

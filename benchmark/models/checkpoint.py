@@ -1,8 +1,9 @@
 """Checkpoints hold what was trained, nothing else: megabytes, not gigabytes.
 
-A file is safetensors: the trained parameters under our names, and in its metadata the recipe and a
-fingerprint of what was frozen, without which the parameters mean nothing, and which data it was
-trained on. A merged model's file holds the whole model. The `.ckpt` a run resumes from is read too.
+A file is safetensors: the trained parameters under our names, with the running statistics of batch
+norms that train, and in its metadata the recipe and a fingerprint of what was frozen, without which
+the parameters mean nothing, and which data it was trained on. A merged model's file holds the whole
+model. The `.ckpt` a run resumes from is read too.
 """
 
 import json
@@ -23,6 +24,7 @@ from benchmark.models.weights import fingerprint
 from datamodules.files import atomic_write
 from datamodules.identity import DataIdentity
 
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 FORMAT = "image-to-video 1"
 AFRESH = "its run starts afresh with --again, or where the file is deleted"
 
@@ -39,15 +41,26 @@ class Checkpoint:
 
 
 def trained(model: nn.Module) -> dict[str, Tensor]:
-    """Return the trained parameters of `model`."""
-    return {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
+    """Return what training changes in `model`: trained parameters, statistics of batch norms."""
+    parameters = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
+    return parameters | statistics(model)
+
+
+def statistics(model: nn.Module) -> dict[str, Tensor]:
+    """Return the running statistics of the batch norms in `model`, but for frozen ones."""
+    return {
+        f"{path}.{name}": tensor
+        for path, module in model.named_modules()
+        if isinstance(module, BATCH_NORMS) and all(p.requires_grad for p in module.parameters())
+        for name, tensor in module.named_buffers(recurse=False)
+    }
 
 
 def load_trained(model: nn.Module, parameters: Mapping[str, Tensor]) -> None:
-    """Load `parameters`, which must be exactly those that train in `model`.
+    """Load `parameters`, which must be exactly what `trained` returns of `model`.
 
     Raises:
-        ValueError: a parameter is missing, left over, or of another shape.
+        ValueError: a tensor is missing, left over, or of another shape.
     """
     _demand_same(trained(model), parameters)
     model.load_state_dict(parameters, strict=False)

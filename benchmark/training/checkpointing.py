@@ -19,6 +19,7 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from benchmark.errors import UserError
+from benchmark.models.checkpoint import trained
 from benchmark.recipes.compose import changes
 from benchmark.recipes.schema import Recipe
 from benchmark.results.staleness import to_do
@@ -90,7 +91,7 @@ class ResumeCheckpoint(Callback):
         self._save(trainer, pl_module)
 
     def _save(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        finite = (p.isfinite().all() for p in pl_module.parameters() if p.requires_grad)
+        finite = (tensor.isfinite().all() for tensor in trained(pl_module).values())
         if _any(trainer, not all(finite)):
             raise FloatingPointError(
                 f"a parameter became infinite or not a number by step {trainer.global_step}; try a "

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torchmetrics.functional.classification import multiclass_stat_scores
 
+from benchmark.models.checkpoint import statistics
 from benchmark.models.fixed_batches import in_fixed_batches
 from benchmark.results.answers import Answers
 
@@ -58,6 +59,13 @@ def score(
     index, p = index.cpu(), p.mean(dim=1).float().cpu()
     own = index >= 0
     return Scores(index[own], label.cpu()[own], p[own], right[own], broken[own], views)
+
+
+def agree(model: nn.Module) -> None:
+    """Give the batch norms of all ranks the running statistics of the first, as checkpoints do."""
+    if dist.is_available() and dist.is_initialized():
+        for tensor in statistics(model).values():
+            dist.broadcast(tensor, 0)
 
 
 def gather(batches: list[Scores], *, expected: int) -> Scores:

@@ -109,6 +109,14 @@ class Classification(LightningModule):
             )
         )
 
+    def on_validation_start(self) -> None:
+        """Evaluate the same model on all ranks."""
+        evaluation.agree(self.model)
+
+    def on_test_start(self) -> None:
+        """Evaluate the same model on all ranks."""
+        evaluation.agree(self.model)
+
     def on_validation_epoch_end(self) -> None:
         """Gather the scores of all ranks and log the metrics."""
         self._finish("val", self.trainer.val_dataloaders)
@@ -155,7 +163,7 @@ class Classification(LightningModule):
         }
 
     def on_save_checkpoint(self, checkpoint_: dict[str, Any]) -> None:
-        """Keep of the parameters only those that train."""
+        """Keep only what training changes."""
         trained = checkpoint.trained(self)
         state = checkpoint_["state_dict"]  # whole, also where a parameter here is but a shard
         checkpoint_["state_dict"] = {name: state[name] for name in trained if name in state}

@@ -43,6 +43,7 @@ PUBLISHED = [
     ("dist", B16, 16, False, 1, 162.87 - 0.983),
     ("dist_four", B16, 16, False, 1, 163.83 - 0.983),
     ("vita_clip", B16, 8, False, 1, 149.30),
+    ("side4video", B16, 8, False, 1, 175.69),
 ]
 
 

@@ -24,6 +24,7 @@ from benchmark.models import backbone as backbones
 from benchmark.models import checkpoint
 from benchmark.models.video_vit import VideoViT
 from benchmark.recipes import compose
+from benchmark.training.evaluation import agree
 from benchmark.training.optim import adamw
 
 REFERENCE = FIXTURES / "reference"
@@ -220,6 +221,7 @@ MISTAKES: list[tuple[str, dict[str, object], str]] = [
     ("aim", {"adapters": ("temporal_in",)}, "without temporal"),
     ("zeroi2v", {"adapters": ("q",)}, "adapters has"),
     ("zeroi2v", {"shifts": {-1: 9}}, "shifts asks"),
+    ("side4video", {"width": 96}, "width is 96"),
 ]
 
 
@@ -304,7 +306,26 @@ def _train_as_one(rank: int, store: Path) -> None:
             if p.requires_grad:
                 assert p.grad is not None, (name, key)
                 assert_close(p.grad * 2, whole[key], rtol=1e-4, atol=1e-4)  # DDP averages
+        if checkpoint.statistics(model):
+            _evaluate_as_one(model, video[2 * rank : 2 * rank + 2])
     dist.destroy_process_group()
+
+
+def _evaluate_as_one(model: VideoViT, own: Tensor) -> None:
+    """Let every rank take statistics of its own clips, and all go on with the first rank's."""
+
+    def of_all_ranks() -> list[Tensor]:
+        found = torch.cat([t.flatten().double() for t in checkpoint.statistics(model).values()])
+        ranks = [torch.empty_like(found) for _ in range(dist.get_world_size())]
+        dist.all_gather(ranks, found)
+        return ranks
+
+    with torch.no_grad():
+        model.train()(own)
+    before = of_all_ranks()
+    assert not torch.equal(*before)
+    agree(model)
+    assert all(torch.equal(each, before[0]) for each in of_all_ranks())
 
 
 @pytest.mark.slow

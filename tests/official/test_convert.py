@@ -133,6 +133,15 @@ def test_logits_and_gradients_are_the_authors(
     assert slope < 1e-4
 
 
+def test_batch_statistics_are_the_authors_in_training() -> None:
+    tested = [each for each in map(read, FILES) if "logits_train" in each.tensors]
+    assert "side4video" in {each.method for each in tested}
+    for each in tested:
+        model = each.model().train()
+        logits = logits_of(model, each.tensors["input"]).detach()
+        assert relative(logits, each.tensors["logits_train"]) < 1e-5
+
+
 def test_trainable_tensors_and_counts_are_the_authors(golden: Golden) -> None:
     model = golden.model()
     own = {name: p.numel() for name, p in model.named_parameters() if p.requires_grad}
