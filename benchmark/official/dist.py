@@ -50,7 +50,7 @@ for _own, (_attention, _norm, _mlp) in QUERIES.items():
         f"{POOLING}.{_mlp}.c_proj": f"reader.pooling.*.{_own}.mlp.2",
     }
 # What the last stage tells the temporal net is read by nobody, and trains without a gradient.
-UNUSED = (f"{NET}.integration2temporal_nets.-1",)
+UNUSED = (f"{NET}.integration2temporal_nets.-1", "ln_post")
 
 
 def dist(

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from benchmark.cost import counts
 from benchmark.errors import UserError
+from benchmark.inference.trained_model import load_checkpoint
 from benchmark.methods import adapt
 from benchmark.methods._text import TextHead, text_features
 from benchmark.models import checkpoint
@@ -136,9 +137,9 @@ def test_a_checkpoint_with_a_head_of_text_is_loaded_with_its_text(tmp_path: Path
     demand_buildable(recipe)  # of any number of classes but where text tells
     model, _ = build.model(recipe, CLASSES)
     checkpoint.write(file, model, asdict(recipe))
-    again = build.load_checkpoint(file)
+    again = load_checkpoint(file).model
     clip = torch.randn(1, 3, FRAMES, SIZE, SIZE)
     assert torch.equal(again(clip), model.eval()(clip))
     save_file({"text": -text()}, tmp_path / "text.safetensors")
     with pytest.raises(UserError, match="frozen weights"):
-        build.load_checkpoint(file)
+        load_checkpoint(file)
