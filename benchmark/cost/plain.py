@@ -51,8 +51,9 @@ def _st_adapter(self: STAdapter, x: Tensor) -> Tensor:
 
 def _temporal_path(self: TemporalPath, x: Tensor) -> Tensor:
     """Wang et al.: a convolution on (B, W, T, N, 1), between two copies."""
-    y = rearrange(self.down(x), "(b t) n d -> b d t n 1", t=self.conv.frames)
-    y = self.up(rearrange(nn.Conv3d.forward(self.conv, y), "b d t n 1 -> (b t) n d"))
+    conv: Any = self.conv
+    y = rearrange(self.down(x), "(b t) n d -> b d t n 1", t=conv.frames)
+    y = self.up(rearrange(nn.Conv3d.forward(conv, y), "b d t n 1 -> (b t) n d"))
     return y
 
 
