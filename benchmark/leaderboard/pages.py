@@ -9,6 +9,7 @@ from benchmark.leaderboard.markdown import code, escape, table
 from benchmark.leaderboard.papers import beside_papers
 from benchmark.leaderboard.statistics import differences, estimates, ranks, scores
 from benchmark.leaderboard.tables import (
+    PICTURED,
     Row,
     Tables,
     chance,
@@ -104,7 +105,10 @@ def board(protocol: str, records: Sequence[Record], found: Tables | None = None)
     parts += sections(found)
     if any(each.recipe.get("tuned") for each in records):
         parts.append(TUNED)
-    parts += ["## Pictures\n", *others, RULES] if found else []
+    parts += ["## Pictures\n", *others] if found else []
+    if len(found) > PICTURED:
+        parts.append(f"Pictures show the first {PICTURED} of {len(found)} tables.\n")
+    parts += [RULES] if found else []
     if left := sum(each.metrics.split != "test" for each in records):
         parts.append(f"Left out: {_count(left, 'run')} scored on held-out training clips.\n")
     return "\n".join(parts)

@@ -70,6 +70,7 @@ class Row:
 
 
 FULL = "full"  # the method that the others are compared with
+PICTURED = 8  # tables that a picture has panels of, the first ones
 Tables = dict[str, list[Row]]  # "protocol/data/backbone" -> rows, the best first
 OTHER = ", other data"  # behind a table's name: its data is not that of the first one of this name
 

@@ -17,7 +17,7 @@ TESTS = {  # what can be examined, and what each is about
     "corruptions": "top-1 under noise, blur, brightness, contrast and JPEG",
     "calibration": "expected calibration error, likelihood, Brier score",
     "classes": "gains per class over the linear probe's record",
-    "drift": "features of stills beside those of the frozen backbone",
+    "drift": "features of stills, and a head on them, beside those of the frozen backbone",
 }
 
 

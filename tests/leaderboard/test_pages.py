@@ -10,7 +10,7 @@ from made_board import METHODS, made, made_board
 from benchmark.leaderboard import pages
 from benchmark.leaderboard.columns import COLUMNS, MISSING, chosen, values
 from benchmark.leaderboard.pages import escape, plain
-from benchmark.leaderboard.tables import order_blind_ceiling, tables
+from benchmark.leaderboard.tables import PICTURED, order_blind_ceiling, tables
 from benchmark.results.schema import SplitChecksum
 from datamodules.identity import ListedVideos
 
@@ -308,3 +308,13 @@ def test_the_index_leads_to_every_board():
     text = pages.index(found)
     assert "[digits](digits/README.md)" in text and "[own](own/README.md)" in text
     assert "8 | 24 | `st_adapter`" in text and 'srcset="digits/accuracy-dark.svg"' in text
+
+
+def test_a_board_of_many_tables_says_which_its_pictures_show():
+    def page(count):
+        return pages.board(
+            "digits", [made(table=f"digits/data{number}/vit_digits") for number in range(count)]
+        )
+
+    assert f"Pictures show the first {PICTURED} of {PICTURED + 1} tables." in page(PICTURED + 1)
+    assert "Pictures show" not in page(PICTURED)

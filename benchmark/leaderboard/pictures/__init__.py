@@ -1,7 +1,9 @@
 """The board's pictures, as SVG for light and for dark pages; same tables, same bytes."""
 
+from itertools import islice
+
 from benchmark.leaderboard.pictures import curves, heat_map, intervals, scatter, theme
-from benchmark.leaderboard.tables import Tables
+from benchmark.leaderboard.tables import PICTURED, Tables
 
 KINDS = {
     "accuracy": scatter.draw,
@@ -12,7 +14,11 @@ KINDS = {
 
 
 def draw(found: Tables) -> dict[str, str]:
-    """Return the pictures of a board by file name: NAME.svg, and NAME-dark.svg for dark pages."""
+    """Return the pictures of a board by file name: NAME.svg, and NAME-dark.svg for dark pages.
+
+    They show the first `PICTURED` tables, as the page says: of more no panel could be read.
+    """
+    found = dict(islice(found.items(), PICTURED))
     light = {name: kind(found) for name, kind in KINDS.items()}
     files = {f"{name}.svg": svg for name, svg in light.items()}
     return files | {f"{name}-dark.svg": theme.dark(svg) for name, svg in light.items()}

@@ -12,17 +12,18 @@ from numpy.typing import NDArray
 from benchmark.errors import UserError, nearest
 from benchmark.models.checkpoint import Checkpoint
 from benchmark.models.weights import fingerprint
-from benchmark.recipes import build
+from benchmark.recipes import build, compose
 from benchmark.recipes.schema import Recipe
 from benchmark.results import examination, record
 from benchmark.results.examination import Examination
-from benchmark.training import evaluation
+from benchmark.training import evaluation, pretrain
 from benchmark.training.evaluation import Scores
 from benchmark.training.examination.calibration import calibration
 from benchmark.training.examination.class_gains import gains, probe_answers
 from benchmark.training.examination.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from benchmark.training.examination.drift import StillFeatures
 from benchmark.training.examination.frame_order import one_repeated, reversed_frames, shuffled
+from benchmark.training.examination.still_head import still_head
 from benchmark.training.provenance import code_state
 from benchmark.training.task import Classification
 from benchmark.training.train import evaluate, restore, testing_trainer
@@ -72,8 +73,12 @@ class Subject:
         """Return the top-1 of the videos, altered."""
         return top1(self._scores(self.recipe, alter))
 
-    def drift(self) -> dict[str, float]:
-        """Return how far the features of stills are from those of the frozen backbone."""
+    def drift(self) -> dict[str, Any]:
+        """Return how far the features of stills are from those of the frozen backbone.
+
+        "stills" is what a head on stills gets right before and after adaptation; None where the
+        backbone's own task is not at hand.
+        """
         frozen, _ = build.model(
             replace(self.recipe, method={"name": "linear_probe"}), self.task.model.head.out_features
         )
@@ -82,7 +87,13 @@ class Subject:
         testing_trainer(self.recipe, self._tell(self.recipe)).test(
             compared, datamodule, verbose=False
         )
-        return compared.drift()
+        own, size = self.recipe.backbone, self.recipe.clip.size
+        head = None
+        if own.weights == compose.load(pretrain.RECIPE).backbone.weights:
+            head = still_head(
+                self.task.model.eval(), frozen.eval(), size=size, mean=own.mean, std=own.std
+            )
+        return compared.drift() | {"stills": head}
 
     def _scores(self, recipe: Recipe, alter: Alter | None = None) -> Scores:
         datamodule = build.datamodule(recipe, self.data, alter)

@@ -69,6 +69,9 @@ def _classes(test: dict[str, Any], plain: float) -> Rows:
 def _drift(test: dict[str, Any], plain: float) -> Rows:
     yield "cosine to the frozen backbone, mean", f"{test['cosine']:8.4f}"
     yield "a tenth of the stills below", f"{test['cosine_p10']:8.4f}"
+    if head := test.get("stills"):
+        yield "digits named right by the frozen backbone", f"{100 * head['before']:6.2f}"
+        yield "by this one, through the same head", _beside(head["after"], head["before"])
 
 
 ROWS: dict[str, Callable[[dict[str, Any], float], Rows]] = {
