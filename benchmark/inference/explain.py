@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
+from benchmark.cost.plain import plain
 from benchmark.inference.trained_model import TrainedModel
 from benchmark.models.video_vit import VideoViT
 
@@ -62,12 +63,12 @@ def explain(trained: TrainedModel, view: Tensor, answer: int | None = None) -> E
         view: What it sees.
         answer: The class to explain; None: the one it answers.
     """
-    model, pixels = trained.model, trained.pixels()
+    model, pixels = plain(trained.model), trained.pixels()  # in whose forms attention is told apart
     grid = model.vit.patch_embed.grid_size
     inputs: list[Tensor] = []
     hooks = [block.register_forward_pre_hook(_keep(inputs)) for block in model.vit.blocks]
     try:
-        with torch.enable_grad(), _Attention(model.frames, grid) as seen:
+        with torch.enable_grad(), _Attention(model.frames_seen, grid) as seen:
             video = pixels.normalise(view[None]).requires_grad_()
             logits = model(video)[0]
             answer = int(logits.argmax()) if answer is None else answer
@@ -84,8 +85,8 @@ def explain(trained: TrainedModel, view: Tensor, answer: int | None = None) -> E
         frames=view.transpose(0, 1),
         answer=answer,
         probability=probability,
-        evidence=_evidence(inputs, gradients, grid),
-        attention=None if last is None else last.mean(dim=1),
+        evidence=_of_all_frames(model, _evidence(inputs, gradients, grid)),
+        attention=None if last is None else _of_all_frames(model, last.mean(dim=1)),
         between_frames=torch.stack(seen.between_frames) if seen.between_frames else None,
         shifted=_shifted(model, seen.of_class_tokens),
         kernels=_kernels(model),
@@ -97,6 +98,13 @@ def _keep(inputs: list[Tensor]) -> Callable[[nn.Module, tuple[Any, ...]], None]:
         inputs.append(arguments[0])
 
     return hook
+
+
+def _of_all_frames(model: VideoViT, seen: Tensor) -> Tensor:
+    """Return maps (T, h, w) of the frames that the ViT sees, zero of those that it does not."""
+    found = seen.new_zeros(model.frames, *seen.shape[1:])
+    found[:: model.stride] = seen
+    return found
 
 
 def _evidence(inputs: list[Tensor], gradients: tuple[Tensor, ...], grid: tuple[int, int]) -> Tensor:

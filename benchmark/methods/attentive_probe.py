@@ -38,7 +38,9 @@ class CrossAttention(nn.Module):
 
     def forward(self, x: Tensor, tokens: Tensor) -> Tensor:
         """Map queries (1, Q, D), the same for all clips, and tokens (B, M, D) to (B, Q, D)."""
-        q = rearrange(self.q(x).expand(len(tokens), -1, -1), "b q (h d) -> b h q d", h=self.heads)
+        q = rearrange(
+            self.q(x).expand(tokens.shape[0], -1, -1), "b q (h d) -> b h q d", h=self.heads
+        )
         k, v = rearrange(self.kv(tokens), "b m (kv h d) -> kv b h m d", kv=2, h=self.heads)
         return rearrange(F.scaled_dot_product_attention(q, k, v), "b h q d -> b q (h d)")
 

@@ -89,11 +89,11 @@ class Stage(nn.Module):
         m = self.inputs(tokens)
         m = m if r is None else m + r
         patches = rearrange(self.to_space(x), "b c t h w -> (b t) (h w) c")
-        token = repeat(self.to_class, "t one c -> (b t) one c", b=len(x))
+        token = repeat(self.to_class, "t one c -> (b t) one c", b=x.shape[0])
         u = m + torch.cat([token, patches], dim=1)
         if self.to_time is not None:
             told = rearrange(
-                self.to_time(m[:, 1:]), "(b t) (h w) c -> b c t h w", b=len(x), h=x.shape[-2]
+                self.to_time(m[:, 1:]), "(b t) (h w) c -> b c t h w", b=x.shape[0], h=x.shape[-2]
             )
             x = x + told.repeat_interleave(self.stride, dim=2)
         return self.integration(u), u, x
@@ -127,7 +127,7 @@ class Pooling(nn.Module):
     def forward(self, frame: Tensor, clip: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Map queries (B t, 1, W) and (B, 1, W) and tokens (B t, N, W) to such queries."""
         frame = self.space(frame, tokens)
-        frames = rearrange(frame, "(b t) one w -> b (t one) w", b=len(clip))
+        frames = rearrange(frame, "(b t) one w -> b (t one) w", b=clip.shape[0])
         return frame, self.time(clip, frames + self.positions)
 
 
@@ -154,12 +154,12 @@ class DiSTReader(nn.Module):
 
     def forward(self, video: Tensor, taps: list[Tensor]) -> Tensor:
         """Map clips (B, C, T, H, W) and every block's tokens (B t, N, D) to features (B, W)."""
-        x, batch = self.stem(video), len(video)
+        x, batch = self.stem(video), video.shape[0]
         r: Tensor | None = None
         for stage, tap in zip(self.stages, taps, strict=True):
             tokens = torch.cat([tap[:, :1], tap[:, self.prefix :]], dim=1)
             r, u, x = stage(tokens, r, x)
-        frame = self.frame_query.repeat(len(u), 1, 1)
+        frame = self.frame_query.repeat(u.shape[0], 1, 1)
         clip = self.clip_query.repeat(batch, 1, 1)
         for each in self.pooling:
             frame, clip = each(frame, clip, r + u)

@@ -90,7 +90,7 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, tokens: Tensor) -> Tensor:
         """Map queries (B, Q, D), or (1, Q, D) for all, and tokens (B, M, D) to (B, Q, D)."""
-        given = (self.q(x).expand(len(tokens), -1, -1), self.k(tokens), self.v(tokens))
+        given = (self.q(x).expand(tokens.shape[0], -1, -1), self.k(tokens), self.v(tokens))
         q, k, v = (rearrange(each, "b m (h d) -> b h m d", h=self.heads) for each in given)
         y = F.scaled_dot_product_attention(q, k, v)
         found: Tensor = self.proj(rearrange(y, "b h q d -> b q (h d)"))
@@ -117,7 +117,7 @@ class Layer(nn.Module):
         y = tokens
         if "conv" in self.time:
             near = self.time["conv"](rearrange(tokens, "b t n d -> (b n) d t"))
-            y = y + rearrange(near, "(b n) d t -> b t n d", b=len(tokens))
+            y = y + rearrange(near, "(b n) d t -> b t n d", b=tokens.shape[0])
         if "embedding" in self.time:
             y = self.time["embedding"](y.flatten(0, 1)).view_as(y)
         if qkv is not None:

@@ -115,7 +115,7 @@ class SideNetwork(nn.Module):
         x = self.stem_norm(self.stem(video))
         parts = zip(tapped, self.norms, self.linears, self.blocks, strict=True)
         for tokens, norm, linear, block in parts:
-            z = rearrange(linear(norm(tokens)), "(b t) n d -> b t n d", b=len(video))
+            z = rearrange(linear(norm(tokens)), "(b t) n d -> b t n d", b=video.shape[0])
             patches = rearrange(z[:, :, self.prefix :], "b t (h w) d -> b d t h w", h=self.grid[0])
             x = block(0.5 * x + 0.5 * patches, self.positions, z[:, :, :1] if self.token else None)
         return self.norm(x).mean(dim=(2, 3, 4))

@@ -54,7 +54,7 @@ class PromptedBlock(nn.Module):
         token = self.project(x[:, 0]).unflatten(0, (-1, self.frames))  # (B, T, D)
         summary = token + self.summary(self.summary_norm(token))
         local = repeat(self.local_prompts + token, "b s d -> (b t) s d", t=self.frames)
-        learned = self.global_prompts.expand(len(x), -1, -1)
+        learned = self.global_prompts.expand(x.shape[0], -1, -1)
         return torch.cat([learned, local, summary.flatten(0, 1)[:, None]], dim=1)
 
     def forward(self, x: Tensor) -> Tensor:

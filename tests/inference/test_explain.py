@@ -33,7 +33,13 @@ def tiny(backbone: str, name: str, **options: object) -> TrainedModel:
     return TrainedModel(model, recipe, tuple(map(str, range(CLASSES))))
 
 
+BETWEEN = ("aim", "full_divided", "temporal_only")  # attend over time
+KERNELS = ("st_adapter", "m2_clip", "side4video")  # convolve over time
+
+
 def test_every_method_is_explained(name: str, backbone: str) -> None:
+    if name.startswith("dist"):
+        pytest.skip("its ViT sees every second frame of an even number, and a view here has three")
     trained = tiny(backbone, name)
     found = explain(trained, VIEW)
     grid = trained.model.vit.patch_embed.grid_size
@@ -42,15 +48,16 @@ def test_every_method_is_explained(name: str, backbone: str) -> None:
     assert found.answer == int(p.argmax()) and found.probability == pytest.approx(float(p.max()))
     assert found.evidence.shape == (FRAMES, *grid) and found.evidence.min() >= 0
     assert float(found.evidence.sum()) == pytest.approx(1) or not found.evidence.any()
-    assert (found.attention is None) == (backbone == "no class token")
+    read = trained.model.reader is not None and backbone == "attention pooling"  # which is left out
+    assert (found.attention is None) == (backbone == "no class token" or read or "joint" in name)
     if found.attention is not None:
         assert found.attention.shape == (FRAMES, *grid)
         assert 0 < float(found.attention.sum()) <= FRAMES + 1e-4
-    assert (found.between_frames is not None) == name.startswith(("aim", "full_divided"))
+    assert (found.between_frames is not None) == name.startswith(BETWEEN)
     if found.between_frames is not None:
         assert found.between_frames.shape == (2, FRAMES, FRAMES)
         assert torch.allclose(found.between_frames.sum(dim=-1), torch.ones(2, FRAMES))
-    assert (found.kernels is not None) == name.startswith("st_adapter")
+    assert (found.kernels is not None) == name.startswith(KERNELS)
     reads_out_a_token = backbone in ("class token", "registers")
     assert bool(found.shifted) == (name == "zeroi2v" and reads_out_a_token)
 
