@@ -84,17 +84,7 @@ def parameters(package: str, name: str) -> dict[str, str]:
     Raises:
         UserError: nothing in `package` has this name.
     """
-    known = names(package)
-    if name not in known:
-        raise UserError(f"no {name!r} in {package}{nearest(name, known)}")
-    spec = find_spec(package)
-    assert spec is not None and spec.submodule_search_locations is not None
-    file = next(
-        path
-        for folder in spec.submodule_search_locations
-        if (path := Path(folder) / f"{name}.py").exists()
-    )
-    tree = _parsed(file)
+    tree = _tree_of(package, name)
     for node in tree.body:
         if isinstance(node, ast.FunctionDef) and node.name == name:
             found = {
@@ -114,12 +104,22 @@ def fact(package: str, name: str, key: str) -> Any:
     Raises:
         UserError: nothing in `package` has this name.
     """
-    parameters(package, name)
-    for node in _tree(f"{package}.{name}").body:
+    for node in _tree_of(package, name).body:
         match node:
             case ast.Assign(targets=[ast.Name(own)], value=value) if own == key:
                 return ast.literal_eval(value)
     return None
+
+
+def _tree_of(package: str, name: str) -> ast.Module:
+    """Return the source of the file `name` of `package`, which is not imported to find it."""
+    known = names(package)
+    if name not in known:
+        raise UserError(f"no {name!r} in {package}{nearest(name, known)}")
+    spec = find_spec(package)
+    assert spec is not None and spec.submodule_search_locations is not None
+    folders = map(Path, spec.submodule_search_locations)
+    return _parsed(next(file for each in folders if (file := each / f"{name}.py").exists()))
 
 
 def _keys(tree: ast.Module, name: str) -> dict[str, str]:

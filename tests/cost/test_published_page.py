@@ -58,7 +58,7 @@ def test_every_difference_to_our_count_is_explained():
     ours = [count(each, everything.data[each.data].classes) for each in everything.rows]
     found, agreeing = differences(everything.rows, ours)  # an unexplained one raises
     assert all(agreement(getattr(each.row, each.key), each.ours) == "far" for each in found)
-    assert sum(agreeing.values()) > 10 * len(found) > 0
+    assert sum(agreeing.values()) > 4 * len(found) > 0
     assert (2902, "gmacs") in {(getattr(each.row, each.key), each.key) for each in found}
 
 
