@@ -81,8 +81,12 @@ def export(args: Namespace) -> None:
     from benchmark.inference.trained_model import load_checkpoint
     from benchmark.training.quiet import quiet
 
-    replaces = lambda there: there.suffix == args.output.suffix  # noqa: E731
-    output_file(args.output, args.checkpoint, replaces=replaces, suffixes=SUFFIXES)
+    output_file(
+        args.output,
+        args.checkpoint,
+        replaces=lambda there: bool(there.suffix == args.output.suffix),
+        suffixes=SUFFIXES,
+    )
     demand_exportable(args.output)
     model_card.demand_place(args.output)
     quiet()

@@ -1,4 +1,4 @@
-"""Frozen linear layers with something affine before them, which folds into one layer."""
+"""Frozen layers that a method changes: what is affine beside them folds into one layer."""
 
 import copy
 from typing import TypeVar
@@ -9,30 +9,49 @@ from torch import Tensor, nn
 Layer = TypeVar("Layer", nn.Linear, nn.Conv2d, nn.LayerNorm)
 
 
-class AdaptedLinear(nn.Module):
-    """A frozen linear layer behind an adapter that is one affine map in eval mode.
+class Adapted(nn.Module):
+    """A frozen linear layer before or behind an adapter that is one affine map in eval mode.
 
     Args:
         linear: the layer.
         adapter: maps tokens (..., D) to tokens (..., D); its `matrix()` returns the weight (D, D)
             and the bias (D,) of that map, in float32.
+        before: whether the adapter comes before the layer.
     """
 
-    def __init__(self, linear: nn.Linear, adapter: nn.Module) -> None:
+    def __init__(self, linear: nn.Linear, adapter: nn.Module, *, before: bool) -> None:
         super().__init__()
-        self.linear, self.adapter = linear, adapter
+        self.linear, self.adapter, self.before = linear, adapter, before
 
     def forward(self, x: Tensor) -> Tensor:
         """Map tokens (..., inputs) to tokens (..., outputs)."""
-        y: Tensor = self.linear(self.adapter(x))
+        y: Tensor
+        if self.before:
+            y = self.linear(self.adapter(x))
+        else:
+            y = self.adapter(self.linear(x))
         return y
 
     @torch.no_grad()
     def merge(self) -> nn.Linear:
-        """Return one linear layer that does the same."""
-        weight = self.linear.weight.float()
-        inner, shift = self.adapter.matrix()  # type: ignore[operator]
-        return replaced(self.linear, weight @ inner, weight @ shift + bias_of(self.linear))
+        """Return one linear layer that does the same, computed in float32, in the layer's dtype."""
+        weight, bias = self.linear.weight.float(), bias_of(self.linear)
+        own, shift = self.adapter.matrix()  # type: ignore[operator]
+        if self.before:
+            return replaced(self.linear, weight @ own, weight @ shift + bias)
+        return replaced(self.linear, own @ weight, own @ bias + shift)
+
+
+def two_layers(mlp: nn.Module, method: str) -> tuple[nn.Linear, nn.Linear]:
+    """Return the two linear layers of an MLP, which `method` changes.
+
+    Raises:
+        ValueError: it is not made of two.
+    """
+    first, second = (getattr(mlp, name, None) for name in ("fc1", "fc2"))
+    if not (isinstance(first, nn.Linear) and isinstance(second, nn.Linear)):
+        raise ValueError(f"{method} needs an MLP of two layers, this ViT has {type(mlp)}")
+    return first, second
 
 
 def bias_of(layer: Layer) -> Tensor:

@@ -1,5 +1,6 @@
 """What the numbers of several methods have in common: the range that they may be in."""
 
+from collections.abc import Sequence
 from fractions import Fraction
 
 
@@ -21,6 +22,24 @@ def demand_size(option: str, value: int) -> None:
     """
     if value < 1:
         raise ValueError(f"{option} is {value}, not at least 1")
+
+
+def demand_known(
+    option: str, values: Sequence[str], known: Sequence[str], *, some: bool = False
+) -> None:
+    """Check a choice of names.
+
+    Args:
+        option: whose choice it is.
+        values: what was chosen.
+        known: what there is to choose from.
+        some: whether nothing is no choice.
+
+    Raises:
+        ValueError: one is not known, or none is chosen where some must be.
+    """
+    if (unknown := sorted(set(values) - set(known))) or (some and not values):
+        raise ValueError(f"{option} has {unknown or 'nothing'}; there are {', '.join(known)}")
 
 
 def width_of(ratio: float | Fraction, dim: int) -> int:

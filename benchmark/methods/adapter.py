@@ -10,7 +10,7 @@ from typing import Literal
 from timm.layers.activations import QuickGELU
 from torch import Tensor, nn
 
-from benchmark.methods._ranges import demand_size
+from benchmark.methods._ranges import demand_known, demand_size
 from benchmark.models.video_vit import VideoViT, blocks
 
 FACTS = {
@@ -55,8 +55,7 @@ def adapter(
     here it starts at zero. ViT-B/16, width 8: 156,768 parameters behind the MLP, 313,536 behind
     both, plus the head.
     """
-    if not sites or (unknown := set(sites) - set(SITES)):
-        raise ValueError(f"sites has {sorted(unknown if sites else [])}; there are attn, mlp")
+    demand_known("sites", sites, tuple(SITES), some=True)
     demand_size("width", width)
     for _, block in blocks(model.vit):
         for site in sites:

@@ -10,7 +10,7 @@ from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmark.methods._ranges import demand_share, width_of
+from benchmark.methods._ranges import demand_known, demand_share, width_of
 from benchmark.methods._temporal import add_temporal_embedding, mix_over_time
 from benchmark.models.video_vit import VideoViT, blocks
 
@@ -112,8 +112,7 @@ def aim(
     10,966,672 parameters with three adapters, 14,517,136 with four. The embedding starts as
     noise of standard deviation `time_std`, the authors' at zero.
     """
-    if unknown := set(adapters) - set(ADAPTERS):
-        raise ValueError(f"adapters has {sorted(unknown)}; there are {', '.join(ADAPTERS)}")
+    demand_known("adapters", adapters, ADAPTERS)
     if "temporal_in" in adapters and "temporal" not in adapters:
         raise ValueError("adapters has temporal_in without temporal, whose input it adapts")
     vit = model.vit

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from benchmark.methods._adapted import AdaptedLinear
-from benchmark.methods._ranges import demand_share, demand_size
+from benchmark.methods._adapted import Adapted, two_layers
+from benchmark.methods._ranges import demand_known, demand_share, demand_size
 from benchmark.models.video_vit import VideoViT, blocks
 
 FACTS = {
@@ -70,21 +70,18 @@ def arc(
     Those before the MLP start at random, as the authors': not as the frozen model. ViT-B/16, width
     50: 96,432 parameters plus the head; none is left after merging.
     """
-    if not sites or set(sites) - set(SITES):
-        raise ValueError(f"sites is {list(sites)}; it takes of {', '.join(SITES)}")
+    demand_known("sites", sites, SITES, some=True)
     demand_size("width", width)
     demand_share("dropout", dropout)
     vit = model.vit
     shared = Projections(vit.embed_dim, width, sites)
 
-    def adapted(linear: nn.Module, site: str) -> AdaptedLinear:
-        if not isinstance(linear, nn.Linear):
-            raise ValueError(f"arc needs linear layers, this ViT has {type(linear)}")
-        return AdaptedLinear(linear, Recomposed(shared, site, dropout))
+    def adapted(linear: nn.Linear, site: str) -> Adapted:
+        return Adapted(linear, Recomposed(shared, site, dropout), before=True)
 
     for _, block in blocks(vit):
         if "attn" in sites:
             block.attn.qkv = adapted(block.attn.qkv, "attn")
         if "mlp" in sites:
-            block.mlp.fc1 = adapted(getattr(block.mlp, "fc1", block.mlp), "mlp")
+            block.mlp.fc1 = adapted(two_layers(block.mlp, "arc")[0], "mlp")
     vit.projections = shared

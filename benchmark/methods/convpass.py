@@ -11,7 +11,7 @@ from timm.layers.activations import QuickGELU
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
-from benchmark.methods._ranges import demand_share, demand_size
+from benchmark.methods._ranges import demand_known, demand_share, demand_size
 from benchmark.models.video_vit import VideoViT, blocks
 
 FACTS = {
@@ -94,8 +94,7 @@ def convpass(
     The authors choose `scale` per dataset, from 0.01 to 100. ViT-B/16, width 8: 327,552 parameters
     plus the head.
     """
-    if not sites or set(sites) - set(SITES):
-        raise ValueError(f"sites is {list(sites)}; it takes of {', '.join(SITES)}")
+    demand_known("sites", sites, SITES, some=True)
     demand_size("width", width)
     demand_share("dropout", dropout)
     vit = model.vit

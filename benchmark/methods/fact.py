@@ -9,7 +9,7 @@ import torch
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from benchmark.methods._adapted import bias_of, replaced
+from benchmark.methods._adapted import bias_of, replaced, two_layers
 from benchmark.methods._ranges import demand_share, demand_size
 from benchmark.models.video_vit import VideoViT, blocks
 
@@ -174,10 +174,8 @@ def _mlp_ratio(vit: VisionTransformer) -> int:
     """
     dim, ratios = vit.embed_dim, set[float]()
     for _, block in blocks(vit):
-        layers = [getattr(block.mlp, name, None) for name in ("fc1", "fc2")]
-        if not all(isinstance(each, nn.Linear) for each in layers):
-            raise ValueError(f"fact needs MLPs of two layers, this ViT has {type(block.mlp)}")
-        ratios |= {layers[0].out_features / dim, layers[1].in_features / dim}
+        first, second = two_layers(block.mlp, "fact")
+        ratios |= {first.out_features / dim, second.in_features / dim}
     ratio = ratios.pop()
     if ratios or ratio != int(ratio):
         raise ValueError("fact needs MLPs a whole number of times as wide as the ViT")

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmark.methods._adapted import bias_of, replaced
-from benchmark.methods._ranges import demand_share, demand_size
+from benchmark.methods._ranges import demand_known, demand_share, demand_size
 from benchmark.models.video_vit import VideoViT, blocks
 
 FACTS = {
@@ -89,8 +89,7 @@ def lora(
     and `v` have one each. ViT-B/16, rank 8: 294,912 parameters for `qkv`, as many for `q` and `v`,
     plus the head; none of them is left after merging.
     """
-    if unknown := set(layers) - set(LAYERS):
-        raise ValueError(f"layers has {sorted(unknown)}; there are {', '.join(LAYERS)}")
+    demand_known("layers", layers, LAYERS)
     parts = [each for each in ("q", "k", "v") if each in layers]
     if not layers or ("qkv" in layers and parts):
         raise ValueError(f"layers is {list(layers)}; it takes some, and qkv or parts of it")

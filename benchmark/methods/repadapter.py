@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from benchmark.methods._adapted import AdaptedLinear
-from benchmark.methods._ranges import demand_share, demand_size
+from benchmark.methods._adapted import Adapted, two_layers
+from benchmark.methods._ranges import demand_known, demand_share, demand_size
 from benchmark.models.video_vit import VideoViT, blocks
 
 FACTS = {
@@ -61,21 +61,18 @@ def repadapter(
     The authors choose `scale` per dataset, from 0.1 to 10. ViT-B/16, width 8: 239,808 parameters
     plus the head; none is left after merging.
     """
-    if not sites or set(sites) - set(SITES):
-        raise ValueError(f"sites is {list(sites)}; it takes of {', '.join(SITES)}")
+    demand_known("sites", sites, SITES, some=True)
     demand_size("width", width)
     demand_share("dropout", dropout)
     dim = model.vit.embed_dim
     if groups < 1 or width % groups or dim % groups:
         raise ValueError(f"groups is {groups}, which does not divide {width} and {dim}")
 
-    def adapted(linear: nn.Module) -> AdaptedLinear:
-        if not isinstance(linear, nn.Linear):
-            raise ValueError(f"repadapter needs linear layers, this ViT has {type(linear)}")
-        return AdaptedLinear(linear, GroupedAdapter(dim, width, groups, scale, dropout))
+    def adapted(linear: nn.Linear) -> Adapted:
+        return Adapted(linear, GroupedAdapter(dim, width, groups, scale, dropout), before=True)
 
     for _, block in blocks(model.vit):
         if "attn" in sites:
             block.attn.qkv = adapted(block.attn.qkv)
         if "mlp" in sites:
-            block.mlp.fc1 = adapted(getattr(block.mlp, "fc1", block.mlp))
+            block.mlp.fc1 = adapted(two_layers(block.mlp, "repadapter")[0])

@@ -143,6 +143,4 @@ def side4video(model: VideoViT, *, width: int = 320) -> None:
         prefix=vit.num_prefix_tokens,
         token=vit.has_class_token,
     )
-    vit.norm, vit.fc_norm = nn.Identity(), nn.Identity()
-    vit.attn_pool = None  # type: ignore[assignment]  # as timm's without one
     model.read_by(side, taps=range(1, depth + 1), width=width)

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmark.methods._adapted import bias_of, replaced
+from benchmark.methods._adapted import bias_of, replaced, two_layers
 from benchmark.models.video_vit import VideoViT, blocks
 
 FACTS = {
@@ -64,11 +64,10 @@ def ssf(model: VideoViT) -> None:
     vit.patch_embed.proj = Scaled(vit.patch_embed.proj, dim)
     for _, block in blocks(vit):
         attn, mlp = block.attn, block.mlp
-        if not all(isinstance(getattr(mlp, fc, None), nn.Linear) for fc in ("fc1", "fc2")):
-            raise ValueError(f"ssf needs an MLP of two layers, this ViT has {type(mlp)}")
+        fc1, fc2 = two_layers(mlp, "ssf")
         block.norm1, block.norm2 = Scaled(block.norm1, dim), Scaled(block.norm2, dim)
         attn.qkv, attn.proj = Scaled(attn.qkv, 3 * dim), Scaled(attn.proj, dim)
-        mlp.fc1, mlp.fc2 = Scaled(mlp.fc1, mlp.fc1.out_features), Scaled(mlp.fc2, dim)
+        mlp.fc1, mlp.fc2 = Scaled(fc1, fc1.out_features), Scaled(fc2, dim)
     for name in ("norm_pre", "norm", "fc_norm"):
         if isinstance(norm := getattr(vit, name), nn.LayerNorm):
             setattr(vit, name, Scaled(norm, dim))

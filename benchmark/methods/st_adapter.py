@@ -13,7 +13,7 @@ from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmark.methods._ranges import demand_size
+from benchmark.methods._ranges import demand_known, demand_size
 from benchmark.methods._temporal import ConvolutionOverTime, norm_after_time
 from benchmark.models.video_vit import VideoViT, blocks
 
@@ -99,8 +99,7 @@ def st_adapter(
     vit = model.vit
     depth = len(vit.blocks)
     layers = depth if layers is None else layers
-    if unknown := set(sites) - set(SITES):
-        raise ValueError(f"sites has {sorted(unknown)}; there are {', '.join(SITES)}")
+    demand_known("sites", sites, SITES)
     demand_size("width", width)
     if len(kernel) != 3 or any(k < 1 or k % 2 == 0 for k in kernel):
         raise ValueError(f"kernel is {list(kernel)}; it takes three odd sizes: time, height, width")

@@ -4,7 +4,6 @@ Spatio-temporal dual-headed attention: some heads read their keys and values fro
 And linear adapters, which merge into the frozen layers beside them: no cost at test time.
 """
 
-import copy
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
@@ -12,8 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from benchmark.methods._adapted import Adapted, two_layers
 from benchmark.methods._head_shifts import shift_heads
-from benchmark.methods._ranges import demand_share, width_of
+from benchmark.methods._ranges import demand_known, demand_share, width_of
 from benchmark.methods._temporal import add_temporal_embedding
 from benchmark.models.video_vit import VideoViT, blocks
 
@@ -53,38 +53,6 @@ class LinearAdapter(nn.Module):
         return weight, self.scale * (up @ self.down.bias.float() + self.up.bias.float())
 
 
-class Adapted(nn.Module):
-    """A frozen linear layer with a linear adapter before or behind it."""
-
-    def __init__(self, linear: nn.Linear, adapter: LinearAdapter, *, before: bool) -> None:
-        super().__init__()
-        self.linear, self.adapter, self.before = linear, adapter, before
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map tokens (..., inputs) to tokens (..., outputs)."""
-        y: Tensor
-        if self.before:
-            y = self.linear(self.adapter(x))
-        else:
-            y = self.adapter(self.linear(x))
-        return y
-
-    @torch.no_grad()
-    def merge(self) -> nn.Linear:
-        """Return one linear layer that does the same, computed in float32, in the layer's dtype."""
-        merged = copy.deepcopy(self.linear)
-        weight, (a_weight, a_bias) = self.linear.weight.float(), self.adapter.matrix()
-        bias = self.linear.bias
-        old_bias = weight.new_zeros(len(weight)) if bias is None else bias.float()
-        if self.before:
-            new_weight, new_bias = weight @ a_weight, weight @ a_bias + old_bias
-        else:
-            new_weight, new_bias = a_weight @ weight, a_weight @ old_bias + a_bias
-        merged.weight = nn.Parameter(new_weight.to(self.linear.weight.dtype), requires_grad=False)
-        merged.bias = nn.Parameter(new_bias.to(self.linear.weight.dtype), requires_grad=False)
-        return merged
-
-
 class ShiftedQKV(nn.Module):
     """A fused projection to queries, keys and values, some heads of which look at another frame.
 
@@ -122,8 +90,7 @@ def zeroi2v(
     the embedding is left after merging. It starts as noise of standard deviation `time_std`, the
     authors' at zero.
     """
-    if unknown := set(adapters) - set(ADAPTERS):
-        raise ValueError(f"adapters has {sorted(unknown)}; there are {', '.join(ADAPTERS)}")
+    demand_known("adapters", adapters, ADAPTERS)
     shifts = {-1: 1, 1: 1} if shifts is None else {int(k): int(v) for k, v in shifts.items()}
     vit = model.vit
     width = width_of(ratio, vit.embed_dim)
@@ -137,15 +104,14 @@ def zeroi2v(
 
     for _, block in blocks(vit):
         attn, mlp = block.attn, block.mlp
-        if not all(isinstance(getattr(mlp, fc, None), nn.Linear) for fc in ("fc1", "fc2")):
-            raise ValueError(f"zeroi2v needs an MLP of two layers, this ViT has {type(mlp)}")
+        fc1, fc2 = two_layers(mlp, "zeroi2v")
         heads = int(attn.num_heads)
         if sum(shifts.values()) > heads or min(shifts.values(), default=0) < 0:
             raise ValueError(f"shifts asks for heads {shifts}; this ViT has {heads}")
         qkv = adapt("qkv", attn.qkv)
         attn.qkv = ShiftedQKV(qkv, model.frames, heads, shifts)
         attn.proj = adapt("proj", attn.proj)
-        mlp.fc1 = adapt("fc1", mlp.fc1)
-        mlp.fc2 = adapt("fc2", mlp.fc2)
+        mlp.fc1 = adapt("fc1", fc1)
+        mlp.fc2 = adapt("fc2", fc2)
     add_temporal_embedding(model, std=time_std)
     model.final_norm().requires_grad_(True)

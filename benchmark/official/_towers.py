@@ -206,6 +206,12 @@ def in_blocks(
     return {int(match[1]): state[match[0]] for match in map(known.fullmatch, state) if match}
 
 
+def rows_in_blocks(state: Mapping[str, Tensor], name: str, *, block: str = CLIP_BLOCK) -> int:
+    """Return how many rows a tensor called `name` has in the first block with one; 0: none has."""
+    found = in_blocks(state, name, block=block)
+    return len(found[min(found)]) if found else 0
+
+
 def added(
     state: Mapping[str, Tensor], names: Iterable[str], first: str, *, block: str = CLIP_BLOCK
 ) -> dict[str, dict[int, Tensor]]:

@@ -7,7 +7,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 
 from benchmark.errors import UserError
-from benchmark.official._towers import TIMM_BLOCK, in_blocks
+from benchmark.official._towers import TIMM_BLOCK, rows_in_blocks
 
 # Their training scripts put a BatchNorm without parameters before the head.
 NAMES = {
@@ -23,11 +23,11 @@ def adaptformer(
     state: Mapping[str, Tensor], vit: VisionTransformer, config: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the options that the file tells; no shape tells `scale`, `ffn_adapter_scalar`."""
-    found = in_blocks(state, "adaptmlp.down_proj.weight", block=TIMM_BLOCK)
-    if not found:
+    width = rows_in_blocks(state, "adaptmlp.down_proj.weight", block=TIMM_BLOCK)
+    if not width:
         raise UserError("no adapter of adaptformer in the file")
     told: dict[str, Any] = {
-        "width": len(found[min(found)]),
+        "width": width,
         "batch_norm": "head.0.running_mean" in state,
     }
     if "ffn_adapter_scalar" in config:

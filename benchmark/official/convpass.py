@@ -6,7 +6,7 @@ from typing import Any
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 
-from benchmark.official._towers import TIMM_BLOCK, in_blocks
+from benchmark.official._towers import TIMM_BLOCK, rows_in_blocks
 
 SITES = {"adapter_attn": "attn", "adapter_mlp": "mlp"}
 LAYERS = {"adapter_down": "down", "adapter_conv": "conv", "adapter_up": "up"}
@@ -22,10 +22,10 @@ def convpass(
 ) -> dict[str, Any]:
     """Return the options that the file tells; no shape tells `scale`, which they call the same."""
     found = {
-        site: in_blocks(state, f"{adapter}.adapter_down.weight", block=TIMM_BLOCK)
+        site: rows_in_blocks(state, f"{adapter}.adapter_down.weight", block=TIMM_BLOCK)
         for adapter, site in SITES.items()
     }
-    sites = [site for site, blocks in found.items() if blocks]
+    sites = [site for site, rows in found.items() if rows]
     told = {"scale": config["scale"]} if "scale" in config else {}
-    width = {"width": len(found[sites[0]][0])} if sites else {}
+    width = {"width": found[sites[0]]} if sites else {}
     return {"sites": sites, **width, **told}

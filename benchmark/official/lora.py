@@ -6,7 +6,7 @@ from typing import Any
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 
-from benchmark.official._towers import TIMM_BLOCK, in_blocks
+from benchmark.official._towers import TIMM_BLOCK, rows_in_blocks
 
 LAYERS = {"attn.qkv": "qkv", "attn.proj": "proj", "mlp.fc1": "fc1", "mlp.fc2": "fc2"}
 PARTS = {"lora_A.default": "down", "lora_B.default": "up"}
@@ -26,15 +26,14 @@ def lora(
 ) -> dict[str, Any] | None:
     """Return the options that the file tells; no shape tells `lora_alpha`, peft's default is 8."""
     found = {
-        own: in_blocks(state, f"{each}.lora_A.default.weight", block=TIMM_BLOCK)
+        own: rows_in_blocks(state, f"{each}.lora_A.default.weight", block=TIMM_BLOCK)
         for each, own in LAYERS.items()
     }
-    found = {own: blocks for own, blocks in found.items() if blocks}
-    if not found:
+    layers = [own for own, rank in found.items() if rank]
+    if not layers:
         return None
-    first = next(iter(found.values()))
     return {
-        "layers": list(found),
-        "rank": len(first[min(first)]),
+        "layers": layers,
+        "rank": found[layers[0]],
         "alpha": config.get("lora_alpha", 8),
     }

@@ -7,7 +7,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 
 from benchmark.errors import UserError
-from benchmark.official._towers import TIMM_BLOCK, in_blocks
+from benchmark.official._towers import TIMM_BLOCK, rows_in_blocks
 
 METHOD = "adapter"
 NAMES = {
@@ -21,8 +21,7 @@ def noah_adapter(
     state: Mapping[str, Tensor], vit: VisionTransformer, config: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the options that the file tells, which are all."""
-    found = in_blocks(state, "adapter.ln1.weight", block=TIMM_BLOCK)
-    if not found:
+    width = rows_in_blocks(state, "adapter.ln1.weight", block=TIMM_BLOCK)
+    if not width:
         raise UserError("no adapter in the file")
-    width = len(found[min(found)])
     return {"sites": ["mlp"], "width": width, "activation": "quick_gelu"}

@@ -6,7 +6,7 @@ from typing import Any
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 
-from benchmark.official._towers import TIMM_BLOCK, in_blocks
+from benchmark.official._towers import TIMM_BLOCK, rows_in_blocks
 
 METHOD = "lora"
 NAMES = {
@@ -20,7 +20,7 @@ def noah_lora(
     state: Mapping[str, Tensor], vit: VisionTransformer, config: Mapping[str, Any]
 ) -> dict[str, Any] | None:
     """Return the options that the file tells, which are all; None of a merged one."""
-    found = in_blocks(state, "attn.LoRA_a.weight", block=TIMM_BLOCK)
-    if not found:
+    rank = rows_in_blocks(state, "attn.LoRA_a.weight", block=TIMM_BLOCK)
+    if not rank:
         return None
-    return {"layers": ["qkv"], "rank": len(found[min(found)])}
+    return {"layers": ["qkv"], "rank": rank}

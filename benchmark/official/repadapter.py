@@ -6,7 +6,7 @@ from typing import Any
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 
-from benchmark.official._towers import TIMM_BLOCK, in_blocks
+from benchmark.official._towers import TIMM_BLOCK, in_blocks, rows_in_blocks
 
 SITES = {"adapter_attn": ("attn", "attn.qkv"), "adapter_mlp": ("mlp", "mlp.fc1")}
 LAYERS = {"conv_A": "down", "conv_B.weight": "weight", "conv_B.bias": "bias"}
@@ -22,13 +22,15 @@ def repadapter(
 ) -> dict[str, Any] | None:
     """Return the options that the file tells, None of a merged one; no shape tells `scale`."""
     found = {
-        adapter: in_blocks(state, f"{adapter}.conv_A.weight", block=TIMM_BLOCK) for adapter in SITES
+        adapter: rows_in_blocks(state, f"{adapter}.conv_A.weight", block=TIMM_BLOCK)
+        for adapter in SITES
     }
-    adapters = [adapter for adapter, blocks in found.items() if blocks]
+    adapters = [adapter for adapter, rows in found.items() if rows]
     if not adapters:
         return None
-    width = len(found[adapters[0]][0])
-    up = in_blocks(state, f"{adapters[0]}.conv_B.weight", block=TIMM_BLOCK)[0]
+    width = found[adapters[0]]
+    ups = in_blocks(state, f"{adapters[0]}.conv_B.weight", block=TIMM_BLOCK)
+    up = ups[min(ups)]
     told = {"scale": config["scale"]} if "scale" in config else {}
     sites = [SITES[adapter][0] for adapter in adapters]
     return {"sites": sites, "width": width, "groups": width // up.shape[1], **told}

@@ -98,13 +98,14 @@ def load(name: str, overrides: Sequence[str] = ()) -> Recipe:
         UserError: a name, key, value or file is wrong.
     """
     run = _run_name(name)
-    kinds = option_kinds(_files(run))
+    layers = _files(run)
+    kinds = option_kinds(layers)
     options, own = _own_overrides(run, kinds)
     parsed = [*own, *(parse(each, kinds) for each in overrides)]
     for called in ("" if value is None else str(value) for key, value in parsed if key == CALLED):
         validate_called(called)
         run = replace(run, called=called)
-    layers = _files(run)
+        layers = _files(run)  # data that has a name of its own may have files of its own
     chosen = [(key, value) for key, value in parsed if key != CALLED]
     for key, _ in chosen:
         if key in ("name", "complete"):

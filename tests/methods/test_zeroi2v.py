@@ -7,7 +7,8 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from benchmark.methods.zeroi2v import Adapted, LinearAdapter, ShiftedQKV, zeroi2v
+from benchmark.methods._adapted import Adapted
+from benchmark.methods.zeroi2v import LinearAdapter, ShiftedQKV, zeroi2v
 from benchmark.models.video_vit import VideoViT
 
 # The papers' patterns: config -> (heads, offset -> heads, what heads 0, 1, ... see).
