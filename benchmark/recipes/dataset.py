@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ from benchmark import lookup
 from benchmark.errors import UserError, nearest
 from benchmark.recipes import compose, validation
 from benchmark.recipes.override import parse
+from benchmark.recipes.schema import Recipe
 from datamodules.identity import DataIdentity, identify
 
 if TYPE_CHECKING:
@@ -62,6 +64,16 @@ def lister() -> Lister:
         return identified(json.dumps(options, sort_keys=True))
 
     return ask
+
+
+def clips_of(recipe: Recipe) -> str:
+    """Return what a recipe asks for of training clips: runs alike in it are given the same ones."""
+    train = recipe.train
+    asked = {
+        **{"data": recipe.data, "clip": asdict(recipe.clip), "augment": asdict(train.augment)},
+        **{"holdout": train.holdout, "seed": recipe.seed, "decoder": recipe.decoder},
+    }
+    return json.dumps(asked, sort_keys=True)
 
 
 def num_classes(options: Mapping[str, Any]) -> int:

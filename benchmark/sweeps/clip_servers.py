@@ -1,10 +1,9 @@
 """Runs of a sweep that see the same training clips share them: one server for each set of clips."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
 
+from benchmark.recipes.dataset import clips_of
 from benchmark.sweeps.jobs import Job
 from datamodules.sharing import servers
 
@@ -38,12 +37,5 @@ def groups(jobs: Sequence[Job]) -> list[list[Job]]:
         recipe = job.recipe
         if recipe.cache or not recipe.sharing.gib:
             continue
-        train = recipe.train
-        same = {
-            "data": recipe.data,
-            "clip": asdict(recipe.clip),
-            "augment": asdict(train.augment),
-            **{"holdout": train.holdout, "seed": recipe.seed, "decoder": recipe.decoder},
-        }
-        found.setdefault(json.dumps(same, sort_keys=True), []).append(job)
+        found.setdefault(clips_of(recipe), []).append(job)
     return [group for group in found.values() if len(group) > 1]

@@ -5,7 +5,7 @@ other what the sweep lists. What a run computes is counted; how fast, `hardware`
 """
 
 import inspect
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from benchmark import lookup
@@ -173,11 +173,9 @@ def schedule(runs: Sequence[Forecast], hardware: Hardware) -> Range:
 
 def sharing(runs: Sequence[Forecast]) -> list[list[Forecast]]:
     """Return the runs in groups that see the same clips, which could be decoded once for all."""
-    groups: dict[Hashable, list[Forecast]] = {}
+    groups: dict[str, list[Forecast]] = {}
     for run in runs:
-        r = run.recipe
-        key = repr((r.data, r.clip, r.train.augment, r.train.holdout, r.seed, r.decoder))
-        groups.setdefault(key, []).append(run)
+        groups.setdefault(dataset.clips_of(run.recipe), []).append(run)
     return list(groups.values())
 
 
