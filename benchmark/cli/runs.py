@@ -135,9 +135,14 @@ def a_sweep(parser: ArgumentParser) -> None:
 def sweep_arguments(parser: ArgumentParser) -> None:
     """Add what `sweep` takes."""
     a_sweep(parser)
+    launching(parser)
+    parser.add_argument("--again", action="store_true", help="what has a stale record, too")
+
+
+def launching(parser: ArgumentParser) -> None:
+    """Add what is said of runs that a verb starts."""
     parser.add_argument("--on", choices=LAUNCHERS, default="local", help="where: default local")
     parser.add_argument("--retry", action="store_true", help="what failed, too")
-    parser.add_argument("--again", action="store_true", help="what has a stale record, too")
     parser.add_argument("--dry-run", action="store_true", help="only print what would be run")
     may_be_huge(parser)
 
@@ -163,11 +168,8 @@ def sweep(args: Namespace) -> int:
 def tune_arguments(parser: ArgumentParser) -> None:
     """Add what `tune` takes."""
     parser.add_argument("name", metavar="NAME", help="of a file in recipes/sweeps, or of a run")
-    parser.add_argument("--on", choices=LAUNCHERS, default="local", help="where: default local")
     parser.add_argument("--widen", action="store_true", help="ranges at whose end the best lies")
-    parser.add_argument("--retry", action="store_true", help="what failed, too")
-    parser.add_argument("--dry-run", action="store_true", help="only print what would be run")
-    may_be_huge(parser)
+    launching(parser)
 
 
 def tune(args: Namespace) -> int:

@@ -16,6 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmark.cost.plain import plain
 from benchmark.cost.saved import SavedForBackward
+from benchmark.models import checkpoint
 from benchmark.models.video_vit import VideoViT
 from benchmark.results.schema import ModelCost
 
@@ -62,7 +63,7 @@ def model_costs(model: VideoViT, *, size: int, views: int) -> ModelCost:
         views: of a video in testing.
     """
     tested = model.merged_or_self()
-    trained = [p for p in model.parameters() if p.requires_grad]
+    saved = checkpoint.trained(model).values()
     return ModelCost(
         trained_parameters=parameters(model, trained=True),
         head_parameters=parameters(model.head),
@@ -72,7 +73,7 @@ def model_costs(model: VideoViT, *, size: int, views: int) -> ModelCost:
         training_macs=training_macs(model, size=size),
         views=views,
         merged=tested is not model,
-        checkpoint_bytes=sum(p.numel() * p.element_size() for p in trained),
+        checkpoint_bytes=sum(p.numel() * p.element_size() for p in saved),
     )
 
 

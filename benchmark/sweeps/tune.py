@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from benchmark.errors import UserError
 from benchmark.recipes import dataset, tuned
+from benchmark.recipes.dataset import Lister
 from benchmark.recipes.schema import is_execution_key
 from benchmark.recipes.tuning import ranges
 from benchmark.results import tuning as results
@@ -56,17 +57,18 @@ def tune(
         demand_writable(results.path(each.name))
         demand_writable(tuned.path(each.name))
     widened = {each.table: _widened_before(methods, each.table) for each in methods}
+    lister = dataset.lister()
     while True:
         tried = {
             each.name: trials.attempts(each, widened[each.table], overrides) for each in methods
         }
-        todo = [a.job for each in methods for a in _without_outcome(each, tried[each.name])]
+        todo = [a.job for each in methods for a in _without_outcome(each, tried[each.name], lister)]
         if dry_run:
             print("\n".join(job.name for job in todo) or f"nothing to do: {name} is tuned")
             return 0
         total = sum(map(len, tried.values()))
         failures, left_out = _run(todo, total, name, on=on, retry=retry)
-        done = _done(methods, tried, widened)
+        done = _done(methods, tried, widened, lister)
         if len(done) < len(methods) or not widen or not _widen(done, widened):
             break
     for found in done:
@@ -90,8 +92,7 @@ def _widened_before(methods: Sequence[Method], table: str) -> Far:
     return found
 
 
-def _without_outcome(method: Method, tried: Sequence[Attempt]) -> list[Attempt]:
-    lister = dataset.lister()
+def _without_outcome(method: Method, tried: Sequence[Attempt], lister: Lister) -> list[Attempt]:
     return [each for each in tried if trials.outcome(method, each, lister) is None]
 
 
@@ -114,10 +115,13 @@ def _run(
 
 
 def _done(
-    methods: Sequence[Method], tried: Mapping[str, Sequence[Attempt]], widened: Mapping[str, Far]
+    methods: Sequence[Method],
+    tried: Mapping[str, Sequence[Attempt]],
+    widened: Mapping[str, Far],
+    lister: Lister,
 ) -> list[Evidence]:
     """Return the evidence of the methods whose trials have all ended."""
-    lister, found = dataset.lister(), []
+    found = []
     for each in methods:
         attempts = tried[each.name]
         ended = [trial for one in attempts if (trial := trials.outcome(each, one, lister))]
