@@ -1,5 +1,6 @@
 """A folder that another process works in is left to it, and so is what it has done."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,10 +11,11 @@ from made_record import made_record
 from places import set_places
 
 from benchmark import run
+from benchmark.errors import UserError
 from benchmark.recipes import compose
 from benchmark.results import record
 from benchmark.runs import process, progress
-from benchmark.runs.folder import held
+from benchmark.runs.folder import clear, held, lock
 from benchmark.runs.process import EXIT_HELD, RunCommand
 from datamodules import files
 
@@ -73,3 +75,43 @@ def test_a_run_that_is_done_meanwhile_is_not_tested_again(
     assert run.main([NAME]) == 0
     assert capsys.readouterr().out.startswith("nothing to do")
     assert file.stat().st_mtime_ns == before
+
+
+def test_only_one_process_works_in_a_folder(tmp_path):
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path / "run")], stdout=subprocess.PIPE
+    )
+    try:
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(UserError, match=rf"worked on by process {holder.pid} on "):
+            with lock(tmp_path / "run"):
+                pytest.fail("two processes hold one lock")
+        with pytest.raises(UserError, match=str(holder.pid)):
+            clear(tmp_path / "run")
+    finally:
+        holder.kill()
+        holder.communicate()
+    with lock(tmp_path / "run"):  # a killed holder holds nothing
+        assert str(os.getpid()) in (tmp_path / "run" / "lock").read_text()
+
+
+def test_who_asks_whether_a_folder_is_held_neither_takes_nor_frees_it(tmp_path):
+    assert not held(tmp_path)
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, tmp_path], stdout=subprocess.PIPE)
+    try:
+        assert holder.stdout.readline() == b"held\n"
+        assert held(tmp_path) and held(tmp_path)
+        with pytest.raises(UserError, match="worked on"), lock(tmp_path):
+            pytest.fail("asking has freed the lock")
+    finally:
+        holder.kill()
+        holder.communicate()
+    assert not held(tmp_path)
+
+
+def test_a_cleared_run_starts_afresh(tmp_path):
+    for file in ("last.ckpt", "wandb/run/a", "progress.jsonl"):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text("old")
+    clear(tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["lock"]

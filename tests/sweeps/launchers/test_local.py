@@ -16,7 +16,6 @@ from benchmark.errors import UserError
 from benchmark.recipes.schema import Recipe, Trainer
 from benchmark.results import record
 from benchmark.runs import process, progress
-from benchmark.runs.folder import clear, held, lock
 from benchmark.sweeps.devices import gpus
 from benchmark.sweeps.jobs import Job, run_argv
 from benchmark.sweeps.launchers import local
@@ -357,47 +356,3 @@ signal.signal(signal.SIGTERM, ask)
     parent.communicate(timeout=30)
     assert len(list(tmp_path.glob("runs/p/d/b/*/seed0/there"))) == 2
     assert wait(lambda: not any(map(alive, pids)), 5)  # and none outlives it
-
-
-def test_only_one_process_works_in_a_folder(tmp_path):
-    code = "import sys, time; from pathlib import Path; from benchmark.runs.folder import lock\n"
-    code += "with lock(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
-    holder = subprocess.Popen(
-        [sys.executable, "-c", code, str(tmp_path / "run")], stdout=subprocess.PIPE
-    )
-    try:
-        assert holder.stdout.readline() == b"held\n"
-        with pytest.raises(UserError, match=rf"worked on by process {holder.pid} on "):
-            with lock(tmp_path / "run"):
-                pytest.fail("two processes hold one lock")
-        with pytest.raises(UserError, match=str(holder.pid)):
-            clear(tmp_path / "run")
-    finally:
-        holder.kill()
-        holder.communicate()
-    with lock(tmp_path / "run"):  # a killed holder holds nothing
-        assert str(os.getpid()) in (tmp_path / "run" / "lock").read_text()
-
-
-def test_who_asks_whether_a_folder_is_held_neither_takes_nor_frees_it(tmp_path):
-    assert not held(tmp_path)
-    code = "import sys, time; from pathlib import Path; from benchmark.runs.folder import lock\n"
-    code += "with lock(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
-    holder = subprocess.Popen([sys.executable, "-c", code, tmp_path], stdout=subprocess.PIPE)
-    try:
-        assert holder.stdout.readline() == b"held\n"
-        assert held(tmp_path) and held(tmp_path)
-        with pytest.raises(UserError, match="worked on"), lock(tmp_path):
-            pytest.fail("asking has freed the lock")
-    finally:
-        holder.kill()
-        holder.communicate()
-    assert not held(tmp_path)
-
-
-def test_a_cleared_run_starts_afresh(tmp_path):
-    for file in ("last.ckpt", "wandb/run/a", "progress.jsonl"):
-        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / file).write_text("old")
-    clear(tmp_path)
-    assert [file.name for file in tmp_path.iterdir()] == ["lock"]
