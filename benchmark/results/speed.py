@@ -5,6 +5,7 @@ made. `benchmark bench --save` writes it, `benchmark forecast` reads it.
 """
 
 import json
+import platform
 import re
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -152,6 +153,14 @@ class MachineSpeed:
 def _key(settings: Settings) -> str:
     """Return what tells one setting from another: all but how often it was measured."""
     return str(sorted(asdict(replace(settings, rounds=0)).items()))
+
+
+def processor() -> str:
+    """Return the name of this machine's processor."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 def folder() -> Path:

@@ -14,6 +14,7 @@ from lightning import Trainer
 
 from benchmark.recipes.tuned import is_tuned
 from benchmark.results.schema import DataProvenance, Environment, SplitChecksum
+from benchmark.results.speed import processor
 from benchmark.training.evaluation import Scores
 from datamodules.datamodule import VideoDataModule
 from datamodules.files import ROOT
@@ -79,7 +80,7 @@ def environment(
 ) -> Environment:
     """Return the code, the versions, the weights and the machine of this run."""
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    device = gpu if gpu and trainer.strategy.root_device.type == "cuda" else _processor()
+    device = gpu if gpu and trainer.strategy.root_device.type == "cuda" else processor()
     return Environment(
         commit=code[0],
         dirty=code[1],
@@ -93,12 +94,6 @@ def environment(
         world_size=trainer.world_size,
         measured_by=measured_by(),
     )
-
-
-def _processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def measured_by() -> str | None:

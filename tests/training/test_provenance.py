@@ -17,7 +17,7 @@ def test_what_was_broken_and_what_stands_in_both_splits_is_named_and_counted() -
     train = Split.of(["a.mp4", "b.mp4", "c.mp4"], [0, 1, 0], "/v")
     test = Split.of(["c.mp4", "d.mp4"], [0, 1], "/v")
     info = DatasetInfo("set", ("x", "y"), {"train": train, "test": test}, flip="ok")
-    data: Any = SimpleNamespace(data=info, evaluation_split="test", decoded=None)
+    data: Any = SimpleNamespace(data=info, evaluation_split="test", decoded=[0, 0])
     index, zeros = torch.arange(2), torch.zeros(2, dtype=torch.int64)
     scores = Scores(index, index, torch.ones(2, 2) / 2, zeros, torch.tensor([False, True]), 1)
     found = data_provenance(data, identify(info), {2, 0}, scores)

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -24,7 +23,7 @@ from benchmark.cost.speed.step import MatrixProduct, Step, demand_equal, seconds
 from benchmark.methods import adapt
 from benchmark.models import backbone
 from benchmark.models.video_vit import VideoViT
-from benchmark.results.speed import Beside, Machine, Row, Settings
+from benchmark.results.speed import Beside, Machine, Row, Settings, processor
 from datamodules.files import ROOT
 
 CLASSES = 400
@@ -248,14 +247,6 @@ def machine(device: str) -> Machine:
         commit=_commit(),
         date=datetime.now(UTC).date().isoformat(),
     )
-
-
-def processor() -> str:
-    """Return the name of this machine's processor."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def _commit() -> str:

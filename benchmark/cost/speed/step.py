@@ -37,7 +37,7 @@ class Step:
         self.video, self.label = video.to(device), label.to(device)
         self.device, self.mixed = device, precision == "bf16-mixed"
         trained = [p for p in model.parameters() if p.requires_grad]
-        self.optimizer = AdamW(trained, lr=0.0, fused=device == "cuda")
+        self.optimizer = AdamW(trained, lr=0.0, fused=True)  # as in training
 
     def loss(self) -> Tensor:
         """Return the loss of a forward pass."""
