@@ -1,9 +1,9 @@
 """The command line starts at once, without torch; a user's mistake is one line and exit code 2."""
 
 import os
+import resource
 import subprocess
 import sys
-import time
 from dataclasses import asdict
 
 import pytest
@@ -76,12 +76,18 @@ for argv in {COMMANDS}:
     assert "nothing to do: all 8 runs of quick" in ended.stdout
 
 
+def processor_time():
+    """Return the seconds that children of this process have computed, those that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def test_list_takes_well_under_a_second():
     spent = []
     for _ in range(3):  # the best of three: this machine may be busy
-        begin = time.perf_counter()
+        begin = processor_time()
         assert start("list").returncode == 0
-        spent.append(time.perf_counter() - begin)
+        spent.append(processor_time() - begin)
     assert min(spent) < 1
 
 
