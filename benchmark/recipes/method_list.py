@@ -95,7 +95,7 @@ def _listed(name: str, counted: dict[str, int]) -> Listed:
 def comment(file: str) -> str:
     """Return the comment that a recipe opens with, on one line."""
     lines = []
-    text = (compose.RECIPES / f"{file}.yaml").read_text(encoding="utf-8", errors="replace")
+    text = compose.path(file).read_text(encoding="utf-8", errors="replace")
     for line in text.splitlines():
         if not line.startswith("#"):
             break
