@@ -31,9 +31,7 @@ LAYERS = [  # from the ground up; a room imports of ours only what stands on a l
     {"datamodules.sharing"},
     {"datamodules.datamodule", "datamodules.speed"},
     {"benchmark.errors"},
-    {"benchmark.external"},
     {"benchmark.lookup", "benchmark.terminal"},
-    {"benchmark.method_facts"},
     {"benchmark.models"},
     {"benchmark.methods"},
     {"benchmark.official"},
@@ -71,7 +69,7 @@ HEAVY = {
 LIGHT = (
     *("benchmark.__main__", "benchmark.cli", "benchmark.sweeps", "benchmark.runs"),
     *("benchmark.results", "benchmark.leaderboard", "benchmark.recipes"),
-    *("benchmark.lookup", "benchmark.external", "benchmark.errors", "benchmark.terminal"),
+    *("benchmark.lookup", "benchmark.errors", "benchmark.terminal"),
     *("datamodules.datasets", "datamodules.dataset_info", "datamodules.errors"),
     *("datamodules.files", "datamodules.progress_bar", "datamodules.randomness"),
     *("datamodules.identity", "datamodules.sanity"),

@@ -9,8 +9,9 @@ import torch
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 
-from benchmark import external, lookup
+from benchmark import lookup
 from benchmark.errors import UserError
+from benchmark.lookup import external
 from benchmark.methods import adapt
 from benchmark.methods._text import text_features
 from benchmark.models import backbone, checkpoint

@@ -21,8 +21,9 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from benchmark import external, lookup
+from benchmark import lookup
 from benchmark.errors import UserError, nearest
+from benchmark.lookup import external
 from benchmark.recipes import tuning, validation
 from benchmark.recipes.name import RunName, validate_called
 from benchmark.recipes.override import parse, written

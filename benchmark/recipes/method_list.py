@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from benchmark.method_facts import MethodFacts, method_facts
+from benchmark.lookup.method_facts import MethodFacts, method_facts
 from benchmark.recipes import compose
 
 COUNTED = "counted"  # the file of recipes/

@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
-from benchmark import external
 from benchmark.errors import UserError
+from benchmark.lookup import external
 from benchmark.recipes import compose
 from benchmark.recipes.name import RunName
 from datamodules.files import atomic_write, demand_writable

@@ -19,7 +19,7 @@ from torch.testing import assert_close
 
 from benchmark.cost import counts
 from benchmark.lookup import find, names, own_file
-from benchmark.method_facts import method_facts
+from benchmark.lookup.method_facts import method_facts
 from benchmark.models import backbone as backbones
 from benchmark.models import checkpoint
 from benchmark.models.video_vit import VideoViT

@@ -2,7 +2,7 @@
 
 `find("benchmark.methods", "aim")` is the function `aim` in `benchmark/methods/aim.py`. Files that
 start with an underscore are machinery and have no name. A folder of your own (`external`) has files
-beside ours. Only `find` imports the file it finds:
+beside ours, and `method_facts` reads what a method claims. Only `find` imports the file it finds:
 names and parameters are read from the source, so that a recipe is checked without torch.
 """
 
@@ -14,8 +14,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from benchmark import external
 from benchmark.errors import UserError, nearest
+from benchmark.lookup import external
 from datamodules.files import display_path
 
 # Of a file's code; what else goes wrong (memory, a device) is not the file's.
