@@ -201,13 +201,15 @@ def _own_overrides(run: RunName, kinds: Mapping[str, str]) -> tuple[Overrides, O
 def _files(run: RunName) -> list[Layer]:
     """Return what the files of a run set, the last one winning.
 
-    Data that has a name of its own may have files under it, beside those of its kind.
+    Data that has a name of its own may have files under it, beside those of its kind. What all
+    methods share on a dataset holds for its parts and few shots, too.
     """
     protocol, own = f"protocols/{run.protocol}", f"{run.data}/{run.backbone}/{run.method}"
     datasets = dict.fromkeys((run.data, run.dataset))
+    whole = value_at(read(f"data/{run.data}"), "data.name")  # kinetics400 of kinetics400_tenth
     files = ["base", f"backbones/{run.backbone}", f"data/{run.data}", f"methods/{run.method}"]
     layers = [(f"recipes/{file}.yaml", read(file)) for file in (*files, protocol)]
-    general = [f"{protocol}/{each}/{ALL}" for each in datasets]
+    general = [f"{protocol}/{each}/{ALL}" for each in dict.fromkeys((whole, *datasets))]
     methods = [f"{protocol}/{run.method}"]
     methods += [f"{protocol}/{each}/{run.backbone}/{run.method}" for each in datasets]
     found = [file for file in methods if (RECIPES / f"{file}.yaml").is_file()]
