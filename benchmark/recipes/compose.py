@@ -258,7 +258,7 @@ def _merge(layers: Sequence[Layer]) -> Recipe:
             validation.validate_method_file(source, layer)
         values = _over(values, layer)
     try:
-        merged = OmegaConf.merge(OmegaConf.structured(Recipe), values)
+        merged = OmegaConf.merge(_structure(), values)
         if missing := sorted(OmegaConf.missing_keys(merged)):
             files = ", ".join(each for each, _ in layers if each not in (NAME, COMMAND_LINE))
             raise UserError(f"{', '.join(missing)} is set by none of {files}")
@@ -279,6 +279,12 @@ def _merge(layers: Sequence[Layer]) -> Recipe:
     for key, space in recipe.tuning.space.items():
         tuning.demand_space(f"{source_of('tuning.space', layers)}: tuning.space.{key}", space)
     return recipe
+
+
+@cache
+def _structure() -> Any:
+    """Return what a recipe may hold, as OmegaConf has it: made once, as that takes long."""
+    return OmegaConf.structured(Recipe)
 
 
 def _over(below: Mapping[str, Any], layer: Mapping[str, Any]) -> dict[str, Any]:

@@ -38,6 +38,13 @@ def test_all_methods_on_both_tenths_tuned_and_run_take_less_than_a_day_of_one_gp
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", REAL)
+def test_every_run_fits_on_a_gpu_of_80_gb(name: str) -> None:
+    runs = foresee.foresee(recipes(name), gpus(sweeps_page.GPU, 1, None, {}))
+    assert [run.recipe.name for run in runs if not run.fits] == []
+
+
+@pytest.mark.slow
 def test_of_every_model_of_these_sweeps_it_is_kept_what_it_costs() -> None:
     wanted = {models.key_of(each) for name in REAL for each in recipes(name)}
     assert wanted == models.kept().keys(), REMEDY

@@ -30,13 +30,13 @@ def methods(name: str) -> set[str]:
     return {job.base_name.split("/")[3] for job in planned(name)}
 
 
-@pytest.mark.parametrize(("data", "backbone"), itertools.product(DATA, BACKBONES))
-def test_there_is_a_sweep_of_each_dataset_and_backbone(data: str, backbone: str) -> None:
-    jobs = planned(f"{data}_{backbone}")
+@pytest.mark.parametrize(("data", "kind"), [*itertools.product(DATA, BACKBONES)])
+def test_there_is_a_sweep_of_each_dataset_and_backbone(data: str, kind: str) -> None:
+    jobs = planned(f"{data}_{kind}")
     assert {"/".join(job.name.split("/")[:3]) for job in jobs} == {
-        f"fair/{DATA[data]}/{BACKBONES[backbone]}"
+        f"fair/{DATA[data]}/{BACKBONES[kind]}"
     }
-    kinds = methods(f"{data}_{backbone}")
+    kinds = methods(f"{data}_{kind}")
     assert kinds >= SIX and kinds & {"aim", "aim_four"}
     assert len(kinds) >= 15
 
