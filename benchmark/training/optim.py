@@ -1,6 +1,7 @@
 """AdamW as every paper here uses it, with a linear warm-up and a cosine decay."""
 
 import math
+import re
 from collections.abc import Sequence
 
 import torch
@@ -10,6 +11,8 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from benchmark.models.decay import VECTORS, demand_named, spared
 
+BLOCK = re.compile(r"vit\.blocks\.(\d+)\.")
+BEHIND = ("vit.norm.", "vit.fc_norm.", "vit.attn_pool.")  # the last block, as all outside the ViT
 FUSED = ("cpu", "cuda")  # devices on which one kernel updates a parameter: a third of the time
 
 
@@ -18,6 +21,7 @@ def adamw(
     *,
     lr: float,
     head_lr: float | None,
+    layer_decay: float = 1.0,
     weight_decay: float,
     betas: Sequence[float],
     no_decay: Sequence[str] = (VECTORS,),
@@ -28,6 +32,9 @@ def adamw(
         model: its `head` may learn at another rate than the rest.
         lr: the peak learning rate.
         head_lr: that of the head; None: `lr` too.
+        layer_decay: how many times as fast a block learns as the one behind it (BEiT, Bao et al.,
+            2022): the last one's rate is `lr` times this, what lies before the first block learns
+            slowest, the final norm and all that is not in the ViT at `lr`.
         weight_decay: of what decays.
         betas: Adam's two.
         no_decay: what does not decay (`benchmark.models.decay`).
@@ -37,10 +44,12 @@ def adamw(
     """
     demand_named(model, no_decay)
     head = {id(p) for p in getattr(model, "head", nn.Module()).parameters()}
+    depth = len({each[1] for name, _ in model.named_parameters() if (each := BLOCK.match(name))})
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, p in model.named_parameters():
         if p.requires_grad:
-            rate = lr if head_lr is None or id(p) not in head else head_lr
+            rate = lr * layer_decay ** stages_behind(name, depth)
+            rate = rate if head_lr is None or id(p) not in head else head_lr
             decay = 0.0 if spared(name, p, no_decay) else weight_decay
             groups.setdefault((rate, decay), []).append(p)
     listed = [
@@ -49,6 +58,18 @@ def adamw(
     trained = [p for ps in groups.values() for p in ps]
     fused = bool(trained) and all(p.device.type in FUSED and p.is_floating_point() for p in trained)
     return AdamW(listed, lr=lr, betas=(betas[0], betas[1]), fused=fused or None)
+
+
+def stages_behind(name: str, depth: int) -> int:
+    """Return how many stages of a model's ViT lie behind a parameter, and its own.
+
+    Args:
+        name: Of the parameter.
+        depth: How many blocks the ViT has.
+    """
+    if block := BLOCK.match(name):
+        return depth - int(block[1])
+    return depth + 1 if name.startswith("vit.") and not name.startswith(BEHIND) else 0
 
 
 def warmup_cosine(

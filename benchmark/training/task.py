@@ -26,7 +26,8 @@ class Classification(LightningModule):
 
     Args:
         model: changed by its method; what requires a gradient is trained, and saved.
-        lr: peak learning rate. `head_lr`: that of the head, None: the same.
+        lr: peak learning rate. `head_lr`: that of the head, None: the same. `layer_decay`: how many
+            times as fast a block learns as the one behind it.
         weight_decay: of what decays. `no_decay`: what does not (`benchmark.optim.adamw`).
         betas: AdamW's.
         warmup: epochs of linear warm-up. `warmup_start`: share of the rate it starts at.
@@ -47,6 +48,7 @@ class Classification(LightningModule):
         *,
         lr: float,
         head_lr: float | None = None,
+        layer_decay: float = 1.0,
         weight_decay: float = 0.05,
         no_decay: Sequence[str] = ("vectors",),
         betas: Sequence[float] = (0.9, 0.999),
@@ -61,7 +63,7 @@ class Classification(LightningModule):
     ) -> None:
         super().__init__()
         self.model = model
-        self.lr, self.head_lr = lr, head_lr
+        self.lr, self.head_lr, self.layer_decay = lr, head_lr, layer_decay
         self.weight_decay, self.no_decay, self.betas = weight_decay, no_decay, betas
         self.warmup, self.warmup_start, self.schedule = warmup, warmup_start, schedule
         self.label_smoothing, self.test_batch, self.seed = label_smoothing, test_batch, seed
@@ -83,14 +85,21 @@ class Classification(LightningModule):
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
         """Return loss, its sum and the number of right answers of clips (B, C, T, H, W).
 
-        "target" (B, K) stands in for "label" (B,) where clips are mixed.
+        "target" (B, K) stands in for "label" (B,) where clips are mixed. "weight" (B,) is what each
+        clip's loss counts in their mean, in a smaller last step; a clip of weight 0 is no one's.
         """
         with lean(self.model, self.lean):
             logits = self(batch["video"])
         target = batch.get("target", batch["label"])
-        loss = F.cross_entropy(logits, target, label_smoothing=self.label_smoothing)
-        right = (logits.detach().argmax(dim=-1) == batch["label"]).sum()
-        return {"loss": loss, "loss_sum": loss.detach() * len(target), "right": right}
+        right = logits.detach().argmax(dim=-1) == batch["label"]
+        if "weight" not in batch:
+            loss = F.cross_entropy(logits, target, label_smoothing=self.label_smoothing)
+            return {"loss": loss, "loss_sum": loss.detach() * len(target), "right": right.sum()}
+        smoothing, weight = self.label_smoothing, batch["weight"].to(logits.device)
+        losses = F.cross_entropy(logits, target, label_smoothing=smoothing, reduction="none")
+        own = weight > 0
+        loss_sum, right = losses.detach().masked_fill(~own, 0).sum(), right & own
+        return {"loss": (losses * weight).mean(), "loss_sum": loss_sum, "right": right.sum()}
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         """Score a batch of videos (B, V, C, T, H, W)."""
@@ -143,6 +152,7 @@ class Classification(LightningModule):
             self.model,
             lr=self.lr,
             head_lr=self.head_lr,
+            layer_decay=self.layer_decay,
             weight_decay=self.weight_decay,
             betas=self.betas,
             no_decay=self.no_decay,

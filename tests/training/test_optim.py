@@ -73,6 +73,51 @@ def test_a_part_that_is_in_no_name_is_told():
         spared(["embeding"])
 
 
+def test_each_block_learns_slower_than_the_one_behind_it():
+    torch.manual_seed(0)
+    vit = timm.create_model("test_vit", img_size=32, num_classes=0, depth=3)
+    made = VideoViT(vit, frames=2, num_classes=5)
+    made.requires_grad_(True)
+    optimizer = adamw(
+        made, lr=1e-3, head_lr=None, layer_decay=0.5, weight_decay=0.1, betas=(0.9, 0.999)
+    )
+    listed = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
+    expected = {  # by hand: 1e-3 halved once per stage, as BEiT and MAE count them
+        **{"vit.cls_token": 6.25e-5, "vit.pos_embed": 6.25e-5, "vit.patch_embed.": 6.25e-5},
+        **{"vit.blocks.0.": 1.25e-4, "vit.blocks.1.": 2.5e-4, "vit.blocks.2.": 5e-4},
+        **{"vit.norm.": 1e-3, "head.": 1e-3},
+    }
+    found = {name: listed[id(p)] for name, p in made.named_parameters()}
+    for name, rate in found.items():
+        (part,) = [each for each in expected if name.startswith(each)]
+        assert rate == pytest.approx(expected[part], rel=1e-12), name
+    assert set(found.values()) == set(expected.values())
+
+
+def test_the_rate_of_the_head_and_of_what_a_method_adds():
+    torch.manual_seed(0)
+    vit = timm.create_model("test_vit", img_size=32, num_classes=0, depth=3)
+    made = VideoViT(vit, frames=2, num_classes=5)
+    aim(made)
+    given = {"weight_decay": 0.1, "betas": (0.9, 0.999)}
+    optimizer = adamw(made, lr=1e-3, head_lr=4e-3, layer_decay=0.5, **given)
+    listed = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
+    for name, p in made.named_parameters():
+        if p.requires_grad:
+            rate = 4e-3 if name.startswith("head.") else 1e-3
+            rate = 6.25e-5 if name.startswith("vit.norm_pre.") else rate  # the embedding of time
+            rate = 1e-3 / 2 ** (3 - int(name.split(".")[2])) if "blocks" in name else rate
+            assert listed[id(p)] == pytest.approx(rate), name
+
+
+def test_without_a_decay_of_layers_there_is_one_rate():
+    made = model()
+    given = {"weight_decay": 0.1, "betas": (0.9, 0.999)}
+    one, other = (adamw(made, lr=1e-3, head_lr=None, **given, **more)
+                  for more in ({}, {"layer_decay": 1.0}))
+    assert [g["lr"] for g in one.param_groups] == [g["lr"] for g in other.param_groups] == [1e-3] * 2
+
+
 def rates(steps: int, **options: object) -> list[float]:
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
     schedule = warmup_cosine(optimizer, steps=steps, **options)  # type: ignore[arg-type]
