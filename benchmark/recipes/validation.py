@@ -168,7 +168,7 @@ def _agreements(values: Mapping[str, Any]) -> Iterator[tuple[str, bool, str]]:
     yield "optim.warmup", optim["warmup"] <= epochs, f"at most {epochs}, which is train.epochs"
     yield "trainer.devices", values["trainer"]["devices"] != 0, "at least 1, or -1: all there are"
     rand = train["augment"]["randaugment"]
-    few = rand["library"] == "timm" or rand["operations"] <= PYTORCHVIDEO
+    few = rand["library"] != "pytorchvideo" or rand["operations"] <= PYTORCHVIDEO
     most = f"at most {PYTORCHVIDEO}, which pytorchvideo has"
     yield "train.augment.randaugment.operations", few, most
 

@@ -13,13 +13,13 @@ class RandAugment:
     """RandAugment, the same operations on all frames of a clip."""
 
     operations: int = field(metadata={"least": 0, "most": 15})  # per clip; 0: none
-    magnitude: float = field(metadata={"least": 0, "most": 10})
+    magnitude: float = field(metadata={"least": 0, "most": 10})  # of 10, imgaug's of 30
     std: float = field(
         metadata={"least": 0, "most": 10}
     )  # of the magnitude, drawn anew per operation
     probability: float = field(metadata={"least": 0, "most": 1})  # of each operation
     when: Literal["before", "after"]  # the crop and the flip
-    library: Literal["pytorchvideo", "timm"]  # whose operations
+    library: Literal["pytorchvideo", "timm", "imgaug"]  # whose operations
 
 
 @dataclass(frozen=True)
