@@ -84,17 +84,21 @@ class Test:
 
 @dataclass
 class Optim:
-    """AdamW with a linear warm-up into a cosine decay."""
+    """AdamW or SGD, with a linear warm-up into a cosine decay."""
 
+    algorithm: Literal["adamw", "sgd"] = MISSING
     lr: float = _set(above=0)
     head_lr: float | None = _set(above=0)  # null: lr
     layer_decay: float = _set(above=0, most=1)  # of the rate, from each block to the one before
     weight_decay: float = _set(least=0)
     no_decay: list[str] = MISSING  # "vectors" (of one dimension), or parts of parameters' names
     betas: list[float] = field(default=MISSING, metadata={"length": 2, "least": 0, "below": 1})
+    momentum: float = _set(least=0, below=1)  # SGD's
+    nesterov: bool = MISSING  # SGD's
     warmup: float = _set(least=0)  # epochs, at most all of them
     warmup_start: float = _set(least=0, most=1)  # share of the rate that the warm-up starts at
     schedule: Literal["step", "epoch"] = MISSING  # how often the cosine falls; a warm-up: per step
+    drops: list[float] = MISSING  # epochs from which on the rate is a tenth, without a cosine
 
 
 @dataclass

@@ -13,7 +13,7 @@ from benchmark.methods.aim import aim
 from benchmark.models import backbone
 from benchmark.models.video_vit import VideoViT
 from benchmark.recipes import compose
-from benchmark.training.optim import adamw, warmup_cosine
+from benchmark.training.optim import adamw, groups, sgd, warmup_cosine
 
 
 def model() -> VideoViT:
@@ -168,6 +168,22 @@ def mmcv(step: int, *, epochs: int, length: int, warmup: float, ratio: float) ->
     return regular * (1 - (1 - done) * (1 - ratio)) if done < 1 else regular
 
 
+def test_the_rate_may_drop_to_a_tenth_instead():
+    found = rates(30, warmup=0, drops=[22, 28], epochs=15)  # TimeSformer: epochs 11 and 14 of 15
+    assert found == pytest.approx([1.0] * 22 + [0.1] * 6 + [0.01] * 2)
+    assert rates(30, warmup=4, drops=[22.0])[:5] == [0.2, 0.4, 0.6, 0.8, 1.0]
+
+
+def test_sgd_has_the_same_groups():
+    made, how = model(), {"lr": 1e-3, "head_lr": 4e-3, "weight_decay": 0.1, "layer_decay": 0.5}
+    one = adamw(made, betas=(0.9, 0.999), **how)
+    other = sgd(made, momentum=0.9, nesterov=True, **how)
+    for a, b in zip(one.param_groups, other.param_groups, strict=True):
+        assert [id(p) for p in a["params"]] == [id(p) for p in b["params"]]
+        assert (a["lr"], a["weight_decay"]) == (b["lr"], b["weight_decay"])
+        assert b["momentum"] == 0.9 and b["nesterov"]
+
+
 def test_by_epoch_it_is_mmcvs_schedule():
     found = rates(50 * 40, warmup=100, start=0.1, epochs=50)
     expected = [mmcv(s, epochs=50, length=40, warmup=2.5, ratio=0.1) for s in range(50 * 40)]
@@ -210,13 +226,7 @@ def test_every_paper_run_spares_parameters_that_train():
             made = VideoViT(vit, loaded.clip.frames, 10)
             find("benchmark.methods", loaded.method["name"])(made, **options)
         optim = loaded.optim
-        optimizer = adamw(
-            made,
-            lr=optim.lr,
-            head_lr=optim.head_lr,
-            weight_decay=optim.weight_decay,
-            betas=optim.betas,
-            no_decay=optim.no_decay,
-        )
-        decays = {group["weight_decay"] for group in optimizer.param_groups}
+        given = {"lr": optim.lr, "head_lr": optim.head_lr, "weight_decay": optim.weight_decay}
+        found = groups(made, no_decay=optim.no_decay, layer_decay=optim.layer_decay, **given)
+        decays = {group["weight_decay"] for group in found}
         assert decays == ({0.0, optim.weight_decay} if optim.no_decay else {optim.weight_decay})
