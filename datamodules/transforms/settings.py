@@ -51,6 +51,7 @@ class Augment:
         metadata={"length": 2, "above": 0, "rising": True}
     )
     flip: float = field(metadata={"least": 0, "most": 1})  # probability, if the dataset allows it
+    greyscale: float = field(metadata={"least": 0, "most": 1})  # probability; all frames or none
     lighting: float = field(
         metadata={"least": 0, "most": 1}
     )  # std of AlexNet's shift of colours; 0: none

@@ -8,12 +8,9 @@ import torch
 from torch import nn
 
 from benchmark.errors import UserError
-from benchmark.lookup import find
 from benchmark.methods.aim import aim
-from benchmark.models import backbone
 from benchmark.models.video_vit import VideoViT
-from benchmark.recipes import compose
-from benchmark.training.optim import adamw, groups, sgd, warmup_cosine
+from benchmark.training.optim import adamw, sgd, warmup_cosine
 
 
 def model() -> VideoViT:
@@ -213,20 +210,3 @@ def test_by_epoch_it_is_mmengines_but_for_a_step_of_its_warmup():
     found = rates(epochs * length, warmup=warmup, start=0.1, epochs=epochs)
     assert found[warmup:] == pytest.approx(expected[warmup:], abs=1e-9)
     assert found[:warmup] == pytest.approx(expected[:warmup], abs=0.9 / warmup)
-
-
-@pytest.mark.slow
-def test_every_paper_run_spares_parameters_that_train():
-    paper = compose.RECIPES / "protocols" / "paper"
-    for file in sorted(paper.glob("*/*/*.yaml")):
-        loaded = compose.load(f"paper/{file.relative_to(paper).with_suffix('')}")
-        options = {key: value for key, value in loaded.method.items() if key != "name"}
-        with torch.device("meta"):
-            vit = backbone.build(loaded.backbone.name, size=224, options=loaded.backbone.options)
-            made = VideoViT(vit, loaded.clip.frames, 10)
-            find("benchmark.methods", loaded.method["name"])(made, **options)
-        optim = loaded.optim
-        given = {"lr": optim.lr, "head_lr": optim.head_lr, "weight_decay": optim.weight_decay}
-        found = groups(made, no_decay=optim.no_decay, layer_decay=optim.layer_decay, **given)
-        decays = {group["weight_decay"] for group in found}
-        assert decays == ({0.0, optim.weight_decay} if optim.no_decay else {optim.weight_decay})
