@@ -110,9 +110,12 @@ def test_the_rate_of_the_head_and_of_what_a_method_adds():
 def test_without_a_decay_of_layers_there_is_one_rate():
     made = model()
     given = {"weight_decay": 0.1, "betas": (0.9, 0.999)}
-    one, other = (adamw(made, lr=1e-3, head_lr=None, **given, **more)
-                  for more in ({}, {"layer_decay": 1.0}))
-    assert [g["lr"] for g in one.param_groups] == [g["lr"] for g in other.param_groups] == [1e-3] * 2
+    one, other = (
+        adamw(made, lr=1e-3, head_lr=None, **given, **more) for more in ({}, {"layer_decay": 1.0})
+    )
+    assert (
+        [g["lr"] for g in one.param_groups] == [g["lr"] for g in other.param_groups] == [1e-3] * 2
+    )
 
 
 def rates(steps: int, **options: object) -> list[float]:

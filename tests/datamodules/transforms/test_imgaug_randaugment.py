@@ -113,7 +113,9 @@ def test_four_of_18_are_drawn_each_at_most_once(monkeypatch: pytest.MonkeyPatch)
 
         return note
 
-    monkeypatch.setattr(imgaug_randaugment, "OPERATIONS", {name: noted(name) for name in OPERATIONS})
+    monkeypatch.setattr(
+        imgaug_randaugment, "OPERATIONS", {name: noted(name) for name in OPERATIONS}
+    )
     rng, clip, names = np.random.default_rng(0), blobs(1, 8, 8), []
     for _ in range(400):
         done.clear()
