@@ -99,13 +99,15 @@ def _foreseen(
         depth=known.depth,
         precision=recipe.trainer.precision,
     )
-    steps = recipe.train.epochs * (training // recipe.train.batch)
+    full, rest = divmod(training, recipe.train.batch)
+    rest = 0 if recipe.train.drop_last else rest
+    steps = recipe.train.epochs * (full + (rest > 0))
     share = -(-recipe.train.batch // devices)
     batch = min(share, recipe.max_batch_per_device or share)
     step = hardware.step(work, known.training_macs * batch).times(share / batch)
     rate = decode_rate(recipe, hardware.loading)
     computing = step.times(steps)
-    clips = steps * recipe.train.batch
+    clips = recipe.train.epochs * (full * recipe.train.batch + rest)
     decoding, workers = clips / rate, hardware.cores
     if not hardware.gpu and recipe.workers == 0:  # one after the other, on the one core
         train = computing.plus(Range(decoding, decoding, decoding))
