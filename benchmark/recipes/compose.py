@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 from urllib.parse import unquote
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
@@ -256,7 +256,7 @@ def _merge(layers: Sequence[Layer]) -> Recipe:
             validation.validate_method_file(source, layer)
         values = _over(values, layer)
     try:
-        merged = OmegaConf.merge(OmegaConf.structured(Recipe), values)
+        merged = OmegaConf.merge(_unset(), values)
         if missing := sorted(OmegaConf.missing_keys(merged)):
             files = ", ".join(each for each, _ in layers if each not in (NAME, COMMAND_LINE))
             raise UserError(f"{', '.join(missing)} is set by none of {files}")
@@ -277,6 +277,12 @@ def _merge(layers: Sequence[Layer]) -> Recipe:
     for key, space in recipe.tuning.space.items():
         tuning.demand_space(f"{source_of('tuning.space', layers)}: tuning.space.{key}", space)
     return recipe
+
+
+@cache
+def _unset() -> DictConfig:
+    """Return a recipe of which no value is set; what merges into it copies it."""
+    return OmegaConf.structured(Recipe)
 
 
 def _over(below: Mapping[str, Any], layer: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ def build(
 ) -> VideoViT:
     options = dict(compose.read(f"methods/{method}")["method"])
     with torch.device("meta"):
-        vit = timm.create_model(timm_name, num_classes=0, **kind)
+        vit = timm.create_model(timm_name, num_classes=0, weight_init="skip", **kind)
         model = VideoViT(vit, frames=frames, num_classes=classes)
         find("benchmark.methods", options.pop("name"))(model, **options)
     return model

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 from made_record import made_record
-from places import FIXTURES, set_places
+from places import set_places
 
 from benchmark import lookup
 from benchmark.errors import UserError
@@ -25,16 +25,14 @@ from benchmark.sweeps.plan import plan
 from datamodules import files
 from datamodules.dataset_info import DatasetInfo, Split
 
-# A run's process without a run: it loads its recipe and leaves a record, or fails if told to.
+# A run's process without a run: it puts the record it is given in its place, or fails without one.
 CHILD = """
-import sys
-from benchmark.recipes import compose
-sys.path.insert(0, {fixtures!r})
-from made_record import made_record
-loaded = compose.load(sys.argv[1], sys.argv[2:])
-if loaded.method["name"] in {fail!r}:
+import os, sys
+made, place = sys.argv[1:]
+if not made:
     sys.exit("no luck")
-made_record(loaded.name, loaded).write()
+os.makedirs(os.path.dirname(place), exist_ok=True)
+os.replace(made, place)
 """
 
 
@@ -51,13 +49,18 @@ def places(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def children(monkeypatch):
+def children(tmp_path, monkeypatch):
     """Return a function that says which methods' runs fail; without a call none does."""
 
     def fail(*methods):
         def command(job):
-            script = CHILD.format(fail=methods, fixtures=str(FIXTURES))
-            return [sys.executable, "-c", script, job.base_name, *job.overrides]
+            loaded = compose.load(job.base_name, job.overrides)  # as a run's process does
+            place, made = record.path(loaded.name), ""
+            if loaded.method["name"] not in methods:
+                with pytest.MonkeyPatch.context() as aside:
+                    aside.setattr(record, "RESULTS", tmp_path / "made")
+                    made = made_record(loaded.name, loaded).write()
+            return [sys.executable, "-c", CHILD, str(made), str(place)]
 
         monkeypatch.setattr(local, "run", functools.partial(real, command=command))
 
