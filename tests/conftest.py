@@ -1,6 +1,7 @@
 """What every test shares: one torch thread, no network, every method on every kind of backbone."""
 
 import functools
+import json
 import os
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,32 @@ import pytest
 if TYPE_CHECKING:  # torch is for those who run tests, not for the process that hands them out
     from tiny import Build
     from torch import Tensor
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let tests of every method be tests of one, for `benchmark contract`."""
+    parser.addoption("--method", help="only what is tested of this recipe of recipes/methods")
+    parser.addoption("--smaller", default="{}", help="JSON: options that fit it into a tiny ViT")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give the one method its options."""
+    if name := config.getoption("--method"):
+        from tiny import METHODS
+
+        METHODS[name].update(json.loads(config.getoption("--smaller")))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep the tests of the one method."""
+    if name := config.getoption("--method"):
+        kept = [each for each in items if _tested(each) == name]
+        config.hook.pytest_deselected(items=[each for each in items if each not in kept])
+        items[:] = kept
+
+
+def _tested(item: pytest.Item) -> object:
+    return getattr(item, "callspec", None) and item.callspec.params.get("name")  # type: ignore[attr-defined]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
