@@ -105,6 +105,7 @@ def test_every_sweep_can_be_planned(name):
     assert jobs[-1].recipe == compose.load(jobs[-1].base_name, jobs[-1].overrides)
 
 
+@pytest.mark.slow
 def test_the_committed_sweeps_cover_the_six_methods_and_the_floor():
     methods = {"full", "full_divided", "partial", "prompt_tuning"}
     methods |= {"st_adapter", "aim", "zeroi2v", "linear_probe"}
@@ -191,6 +192,7 @@ def left(jobs):
     return [job for job in jobs if not record.path(job.name).exists()]
 
 
+@pytest.mark.slow
 def test_a_failed_run_is_told_with_its_log_and_tried_again_when_asked(grid, children, capsys):
     children("aim")
     assert sweep.sweep("mine") == 1
@@ -216,7 +218,10 @@ def test_a_failed_run_is_told_with_its_log_and_tried_again_when_asked(grid, chil
     assert sweep.sweep("mine", retry=True) == 0 and left(plan("mine")) == []
 
 
-@pytest.mark.parametrize("stage", ["start", "fit", "preempted", "killed"])
+@pytest.mark.parametrize(
+    "stage",
+    ["preempted", *(pytest.param(s, marks=pytest.mark.slow) for s in ("start", "fit", "killed"))],
+)
 def test_an_interrupted_run_goes_on_by_itself(grid, children, stage):
     job = plan("mine")[0]
     progress.write(job.folder, stage=stage, message="asked to stop")
