@@ -17,7 +17,7 @@ from pathlib import Path, PurePath
 from typing import Any, Literal, get_args, get_origin
 from urllib.parse import unquote
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
@@ -303,7 +303,7 @@ def _merge(layers: Sequence[Layer]) -> Recipe:
             validation.validate_method_file(source, layer)
         values = _over(values, layer)
     try:
-        merged = OmegaConf.merge(_structure(), values)
+        merged = OmegaConf.merge(_unset(), values)
         if missing := sorted(OmegaConf.missing_keys(merged)):
             files = ", ".join(each for each, _ in layers if each not in (NAME, COMMAND_LINE))
             raise UserError(f"{', '.join(missing)} is set by none of {files}")
@@ -327,8 +327,8 @@ def _merge(layers: Sequence[Layer]) -> Recipe:
 
 
 @cache
-def _structure() -> Any:
-    """Return what a recipe may hold, as OmegaConf has it: made once, as that takes long."""
+def _unset() -> DictConfig:
+    """Return a recipe of which no value is set; what merges into it copies it."""
     return OmegaConf.structured(Recipe)
 
 
