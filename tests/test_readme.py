@@ -20,6 +20,7 @@ from commands import FENCE, PAGES, PLACEHOLDER, Said, about_commands, commands, 
 
 from benchmark.errors import UserError
 from benchmark.recipes import compose
+from benchmark.recipes.method_list import listed
 from benchmark.recipes.schema import FREE, KEYS, SECTIONS
 from datamodules.files import ROOT
 
@@ -201,12 +202,22 @@ make sweep SWEEP=quick ON=ray
     assert complaints(page, ROOT / "benchmark") == []
 
 
-def test_the_method_that_the_readme_adds_is_one() -> None:
+def test_every_paper_has_its_notes() -> None:
+    notes = (ROOT / "benchmark" / "methods").glob("*_methods.md")
+    text = " ".join(" ".join(page.read_text().split()) for page in notes)
+    papers = {each.paper for each in listed() if each.paper}
+    assert len(papers) > 25 and not [paper for paper in papers if paper not in text]
+
+
+def test_the_method_that_the_readme_adds_is_one_and_is_not_there() -> None:
     import timm
 
     from benchmark.models import VideoViT
 
-    blocks = list(pythons(FENCE.findall((ROOT / "README.md").read_text())))
+    page = (ROOT / "README.md").read_text()
+    written = re.findall(r"^```(?:python|yaml)\n# (\S+)\n", page, re.MULTILINE)
+    assert len(written) == 2 and not any((ROOT / each).exists() for each in written)
+    blocks = list(pythons(FENCE.findall(page)))
     (block,) = (each for each in blocks if each.startswith("# benchmark/methods/"))
     made: dict[str, Callable[[VideoViT], None]] = {}
     exec(block, made)
