@@ -161,6 +161,10 @@ def test_the_pages_are_found_and_hold_something() -> None:
         ("`benchmark swep quick`", "no verb 'swep'"),
         ("`python -m benchmark list`", "are written as `benchmark VERB`"),
         ("```\nbenchmark sweep quik\n```", "no sweep 'quik'"),
+        ("```\nRUNS=x benchmark sweep quik\n```", "no sweep 'quik'"),
+        ("```\nmake sweep\nbnchmark list\n```", "bnchmark list: commands are written"),
+        ("```\npip install -e '.[page,pages]'\n```", "no extra pages"),
+        ("`pytest tests/test_raedme.py`", "no path tests/test_raedme.py"),
         ("```bash\nbenchmark audit ucf data.root=x\n```", "no data 'ucf'"),
         (
             "```\nbenchmark show quick/digits_motion/vit_digits/aim optim.lrr=1\n```",
