@@ -165,7 +165,7 @@ def test_a_command_does_its_work(
     ("line", "said"),
     [
         (
-            "benchmark compare digits/digits_motion/vit_digits/aim digits/x/vit_digits/full",
+            "benchmark compare fair/digits_motion/vit_digits/aim digits/x/vit_digits/full",
             "2: error: ",
         ),
         ("benchmark verify results/digit", "2: error: "),

@@ -161,7 +161,7 @@ def forecast_arguments(parser: ArgumentParser) -> None:
 def forecast(args: Namespace) -> None:
     """Forecast hours, memory, decoding cores and disk of a sweep; what will not fit or will wait.
 
-    benchmark forecast digits
+    benchmark forecast fair_digits
     benchmark forecast quick --gpu h100 --count 8 --cores 128
     benchmark forecast paper/kinetics400/vit_b16_clip/aim --gpu a100 trainer.devices=8 --count 8
     benchmark forecast --all

@@ -26,7 +26,7 @@ def leaderboard(args: Namespace) -> None:
 
     benchmark leaderboard
     benchmark leaderboard results/scratch --all
-    benchmark leaderboard results/digits --as latex
+    benchmark leaderboard results/fair --as latex
     benchmark leaderboard --published
     """
     from benchmark.leaderboard import board, pages
@@ -82,7 +82,7 @@ def compare_arguments(parser: ArgumentParser) -> None:
 def compare(args: Namespace) -> None:
     """Compare two runs, or two rows, on the same videos: accuracy, classes, confusion, costs.
 
-    benchmark compare digits/digits_motion/vit_digits/aim digits/digits_motion/vit_digits/full
+    benchmark compare fair/digits_motion/vit_digits/aim fair/digits_motion/vit_digits/full
     benchmark compare A/seed0.json B/seed0.json --picture difference.svg
     """
     from benchmark.errors import UserError
@@ -113,7 +113,7 @@ def verify_arguments(parser: ArgumentParser) -> None:
 def verify(args: Namespace) -> int:
     """Verify records: their metrics follow from their answers, their checksums from their data.
 
-    benchmark verify results/digits
+    benchmark verify results/fair
     benchmark verify quick/digits_motion/vit_digits/aim/seed0
     """
     from benchmark.results import record
