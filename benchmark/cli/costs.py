@@ -172,7 +172,8 @@ def forecast(args: Namespace) -> None:
     from datamodules.sharing.memory import free_memory
 
     if args.all or args.name is None:
-        return _forecast_all(args)
+        _forecast_all(args)
+        return
     if args.save:
         raise UserError("--save is for --all: what all sweeps take stands in recipes/README.md")
     for name in ("count", "cores"):
