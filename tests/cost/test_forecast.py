@@ -237,7 +237,7 @@ def test_tuning_is_foreseen_once_for_the_runs_of_a_method() -> None:
     assert forecast.sizes(tried[0][0]) == (168_913 - 16_891, 16_891)
     done = [replace(each, tuned={"trials": 7}) for each in recipes]
     assert forecast.trials(done, tuned=False) == [] and len(forecast.trials(done, tuned=True)) == 2
-    assert forecast.trials([compose.load(f"{DIGITS}/aim")], tuned=True) == []
+    assert forecast.trials([compose.load("quick/digits_motion/vit_digits/aim")], tuned=True) == []
     run = a_run(1_800.0, devices=2)
     said = forecast_page.text([run], gpus(), trials=[(run, 7)])
     assert "before them `benchmark tune`, 7 trials of 1 methods: 7 GPU hours (7 to 7)" in said
