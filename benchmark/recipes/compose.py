@@ -138,9 +138,7 @@ def load(name: str, overrides: Sequence[str] = ()) -> Recipe:
     chosen = [(key, value) for key, value in parsed if key != CALLED]
     for key, _ in chosen:
         if key in ("name", "complete"):
-            raise UserError(
-                f"{COMMAND_LINE}: {key} is not for overriding, it follows from the name"
-            )
+            raise UserError(f"{COMMAND_LINE}: {key} cannot be overridden: it follows from the name")
         if key in SECTIONS | FREE:
             raise UserError(f"{COMMAND_LINE}: set the keys of {key} one by one: {key}.KEY=VALUE")
     layers += [(NAME, _nest(f"method.{key}", value)) for key, value in options]
@@ -219,7 +217,9 @@ def _run_name(name: str) -> RunName:
     """Return a run's name, checked: of every axis there is a recipe."""
     run = RunName.parse(name)
     if "~" in "".join(run.options):
-        raise UserError(f"{name!r} is cut; give protocol/data/backbone/method and its overrides")
+        raise UserError(
+            f"{name!r} is shortened: give protocol/data/backbone/method and the overrides"
+        )
     for axis, folder in AXES.items():
         part = getattr(run, axis)
         if part not in (there := names(folder)):
@@ -241,13 +241,15 @@ def _own_overrides(run: RunName, kinds: Mapping[str, str]) -> tuple[Overrides, O
 def _files(run: RunName) -> list[Layer]:
     """Return what the files of a run set, the last one winning.
 
-    Data that has a name of its own may have files under it, beside those of its kind.
+    Data that has a name of its own may have files under it, beside those of its kind. What all
+    methods share on a dataset holds for its parts and few shots, too.
     """
     protocol, own = f"protocols/{run.protocol}", f"{run.data}/{run.backbone}/{run.method}"
     datasets = dict.fromkeys((run.data, run.dataset))
+    whole = value_at(read(f"data/{run.data}"), "data.name")  # kinetics400 of kinetics400_tenth
     files = ["base", f"backbones/{run.backbone}", f"data/{run.data}", f"methods/{run.method}"]
     layers = [_layer(file) for file in (*files, protocol)]
-    general = [f"{protocol}/{each}/{ALL}" for each in datasets]
+    general = [f"{protocol}/{each}/{ALL}" for each in dict.fromkeys((whole, *datasets))]
     methods = [f"{protocol}/{run.method}"]
     methods += [f"{protocol}/{each}/{run.backbone}/{run.method}" for each in datasets]
     found = [file for file in methods if path(file).is_file()]

@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 from made_record import made_record
 from places import set_places
+from planned import SWEEPS, planned
 
 from benchmark import lookup
 from benchmark.errors import UserError
@@ -98,9 +99,10 @@ def finish(job):
     made_record(job.name, job.recipe).write()
 
 
-@pytest.mark.parametrize("name", compose.names("sweeps"))
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SWEEPS)
 def test_every_sweep_can_be_planned(name):
-    jobs = plan(name)
+    jobs = planned(name)
     assert jobs and len({job.name for job in jobs}) == len(jobs)
     assert jobs[-1].recipe == compose.load(jobs[-1].base_name, jobs[-1].overrides)
 
