@@ -12,6 +12,7 @@ from typing import IO
 from filelock import FileLock, Timeout
 
 from datamodules.errors import UserError
+from datamodules.shards.paths import state
 
 ROOT = Path(__file__).parents[1]  # of the checkout: the installation is an editable one
 
@@ -159,7 +160,6 @@ def display_path(file: Path) -> str:
 def file_state(root: str | Path, name: str) -> tuple[int, int] | tuple[None, None]:
     """Return size and time of change of a file, which tell whether it is the one seen before."""
     try:
-        found = os.stat(os.path.join(root, name))
+        return state(os.path.join(root, name))
     except OSError:
         return None, None
-    return found.st_size, found.st_mtime_ns

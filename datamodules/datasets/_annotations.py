@@ -17,6 +17,8 @@ from datamodules.datasets import _tables as tables
 from datamodules.datasets._tables import Listed
 from datamodules.errors import UserError, nearest
 from datamodules.randomness import Stream, generator
+from datamodules.shards.index import demand_whole
+from datamodules.shards.paths import exists
 
 LOOKED_AT = 16  # videos of a split, the first ones, that are looked for: one of them must exist
 MOST = 100_000  # classes: a larger number is no class number
@@ -276,7 +278,8 @@ def _look(name: str, split: str, root: Path, paths: Sequence[str]) -> None:
     if not paths:
         raise UserError(f"{name}: there is no {split} video in {root}")
     first = [root / path for path in paths]
-    if not any(map(os.path.exists, first)):
+    demand_whole(str(first[0]))
+    if not any(map(exists, first)):
         raise UserError(
             f"{name}: the first videos of {split} are not there, such as {first[0]}; "
             "data.root, or data.videos where there is one, says where they lie"

@@ -68,19 +68,19 @@ def for_each_file(
         try:
             write(log, rows.values())  # without those, and without a line torn by a kill
         except OSError as error:
-            raise _no_room(log, error) from None
+            raise no_room(log, error) from None
         todo = [name for name in wanted if name not in rows]
         task = _Task(str(root), work)
         with log.open("ab", buffering=0) as file, ProgressBar(title, len(todo)) as told:
             done = map_in_processes(task, todo, workers=min(workers, len(todo)), patience=patience)
             for name, found, death in done:
                 if isinstance(found, OSError):
-                    raise _no_room(log, found)
+                    raise no_room(log, found)
                 row = rows[name] = task.row(name, death) if found is None else found
                 try:
                     file.write(_line(row))  # at once: what is done survives a kill
                 except OSError as error:
-                    raise _no_room(log, error) from None
+                    raise no_room(log, error) from None
                 told.advance(broken=row["problem"] is not None)
     return {name: rows[name] for name in wanted}
 
@@ -131,7 +131,7 @@ class _Task:
         return {"name": name, "size": size, "changed": changed, "problem": problem}
 
 
-def _no_room(log: Path, error: OSError) -> UserError:
+def no_room(log: Path, error: OSError) -> UserError:
     return UserError(
         f"{log.parent}: {error.strerror}: nothing more can be written; what is done is kept, make "
         "room and type the same again"
