@@ -45,7 +45,9 @@ class TorchcodecVideo(RandomAccessVideo):
             try:
                 self._decoder = torchcodec.decoders.VideoDecoder(
                     packed_file(self.file) or self.file,
-                    stream_index=indexed.stream, dimension_order="NHWC", device="cpu"
+                    stream_index=indexed.stream,
+                    dimension_order="NHWC",
+                    device="cpu",
                 )
             except (RuntimeError, ValueError) as error:
                 raise self._error(error) from error

@@ -7,7 +7,6 @@ the list, the files' sizes and times of change, and the decoder: what changes is
 
 import hashlib
 import logging
-import os
 import shutil
 from functools import partial
 from importlib.metadata import version

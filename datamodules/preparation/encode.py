@@ -56,8 +56,8 @@ class Encoding:
         except DecodeError:
             demand_readable(source)
             raise
-        after = target.stat().st_size
-        return {**self.settings, "frames": len(video), "before": total_bytes(source), "after": after}
+        before, after = total_bytes(source), target.stat().st_size
+        return {**self.settings, "frames": len(video), "before": before, "after": after}
 
     @property
     def settings(self) -> dict[str, int]:

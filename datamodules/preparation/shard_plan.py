@@ -48,7 +48,8 @@ class Packed(NamedTuple):
     def of(plain: Sequence[Any]) -> "Packed":
         """Return what JSON made lists of."""
         name, files, beside, problem = plain
-        return Packed(name, tuple(File(*each) for each in files), tuple(map(tuple, beside)), problem)
+        found = tuple(File(*each) for each in files)
+        return Packed(name, found, tuple((member, text) for member, text in beside), problem)
 
 
 class ShardPlan(NamedTuple):
