@@ -67,8 +67,8 @@ def _patiently(write: Callable[[], None], file: Path, folder: Path) -> None:
             if error.errno not in NO_ROOM:
                 raise
             line = (
-                f"{error.filename or file}: {why_unwritten(error, file)}; the run is done, and its "
-                f"record is written as soon as there is room: next try in {format_duration(pause)}"
+                f"{file}: {why_unwritten(error, file)}; the run is done, and its record is written "
+                f"as soon as there is room: next try in {format_duration(pause)}"
             )
         print(f"warning: {line}", file=sys.stderr, flush=True)
         progress.write(folder, stage="test", note=line)
