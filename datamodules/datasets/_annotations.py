@@ -52,12 +52,14 @@ def folder(name: str, root: str | Path | None, holds: str) -> Path:
     """Return the folder of a dataset: `root`, or `data/<name>` in the folder that runs work in.
 
     Raises:
-        UserError: There is none; `holds` says what should be in it.
+        UserError: There is none; `holds` says what should be in it. Or it holds shards that are not
+            whole.
     """
     place = files.RUNS / "data" / name if root is None else Path(os.path.expanduser(root))
     if not place.is_dir():
         where = f"data.root=DIR says where {name} is" if root is None else f"{name} was to be there"
         raise UserError(f"no folder {place}: {where}, with {holds}")
+    demand_whole(str(place))
     return place
 
 

@@ -70,7 +70,7 @@ def open_file(file: str) -> InputContainer:
     """
     with errors_of(file):
         options = {"max_pixels": str(PIXELS), "pattern_type": "none"}  # "%d" is no pattern
-        container = av.open(_source(file), metadata_errors="ignore", options=options)
+        container = av.open(_source(file), "r", metadata_errors="ignore", options=options)
     if container.format.name in NO_VIDEOS:
         container.close()
         raise DecodeError(f"{file}: it is text or a list of files, no video")

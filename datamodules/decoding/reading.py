@@ -12,9 +12,8 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from datamodules.decoding.ffmpeg import ABSENT
 from datamodules.decoding.video import DecodeError, RandomAccessVideo, ReadError
-from datamodules.shards.paths import entries, is_folder, opened
+from datamodules.shards.paths import ABSENT, entries, is_folder, opened
 
 PAUSES = (0.1, 1.0, 5.0)  # seconds before the tries that follow the first
 BLOCK = 2**22  # bytes read at once

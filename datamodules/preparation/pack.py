@@ -16,7 +16,7 @@ from pathlib import Path
 from datamodules.dataset_info import DatasetInfo
 from datamodules.errors import UserError
 from datamodules.files import atomic_write, demand_folder, exclusive
-from datamodules.preparation.prepare import PATIENCE, copy_lists, demand_apart, demand_within
+from datamodules.preparation.prepare import PATIENCE, demand_apart, demand_within, take_lists
 from datamodules.preparation.resumable import Row, no_room
 from datamodules.preparation.shard_plan import Packed, ShardPlan, plan_shards
 from datamodules.preparation.workers import map_in_processes
@@ -51,6 +51,7 @@ def pack(data: DatasetInfo, out: Path, *, workers: int, shard_mib: int = MIB) ->
     root, names = Path(data.splits["train"].root), demand_within(data)
     demand_apart(root, out, {os.path.dirname(name) for name in names})
     demand_folder(out)
+    take_lists(root, out, names)  # before the index, which says that all is there
     plans = plan_shards(data, shard_mib * MEBI)
     with exclusive(out / PACKING):
         try:
@@ -58,7 +59,6 @@ def pack(data: DatasetInfo, out: Path, *, workers: int, shard_mib: int = MIB) ->
                 problems = {each.name: each.problem for plan in plans for each in plan.videos}
             else:
                 problems = _pack(data.name, root, out, plans, workers, shard_mib * MEBI / SLOWEST)
-            copy_lists(root, out, names)
         except OSError as error:
             raise no_room(out / FACTS, error) from None
     return {name: {"name": name, "problem": problems[name]} for name in problems}

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from datamodules.dataset_info import DatasetInfo
 from datamodules.decoding.open import open_video
 from datamodules.errors import UserError
+from datamodules.files import why_unwritten
 from datamodules.preparation.encode import Encoding
 from datamodules.preparation.resumable import Row, for_each_file
 from datamodules.shards.index import FACTS, NAMES
@@ -79,10 +80,7 @@ def prepare(
         patience=PATIENCE,
         holds=encode.holds,
     )
-    try:
-        copy_lists(root, out, names)
-    except OSError as error:
-        raise UserError(f"{out}: the lists cannot be copied: {error.strerror}") from None
+    take_lists(root, out, names)
     return rows
 
 
@@ -105,6 +103,15 @@ def demand_apart(root: Path, out: Path, folders: Iterable[str]) -> None:
     if new.is_relative_to(old) or old.is_relative_to(new):
         how = "lies in" if new.is_relative_to(old) else "holds"
         raise UserError(f"{out} {how} {root}, the folder of the old videos: name one beside it")
+
+
+def take_lists(root: Path, out: Path, names: Sequence[str]) -> None:
+    """Copy the lists, or raise a UserError."""
+    try:
+        copy_lists(root, out, names)
+    except OSError as error:
+        why = why_unwritten(error, out)
+        raise UserError(f"{out}: the lists cannot be copied: {why}") from None
 
 
 def copy_lists(root: Path, out: Path, names: Sequence[str]) -> None:

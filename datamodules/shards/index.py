@@ -7,6 +7,7 @@ that was listed and could not be packed, shard and bytes are -1. A name is found
 mapped file: nothing is read into memory, and all processes share its pages.
 """
 
+import errno
 import json
 import mmap
 import os
@@ -21,6 +22,7 @@ FACTS, NAMES = "shards.json", "shards.tsv"
 PACKING = ".packing"  # folder of what is not finished
 VERSION = 1  # of both files
 AGAIN = "copy it again, or pack it again"
+FOUND = set[str]()  # folders of shards, which are asked before others
 
 
 class Member(NamedTuple):
@@ -157,10 +159,14 @@ def index_at(folder: str) -> Index | None:
 
     Raises:
         UserError: There is one, and it is broken.
+        OSError: It is being packed: what is not there yet is not missing.
     """
     try:
         found = os.stat(os.path.join(folder, FACTS))
     except (OSError, ValueError):
+        if os.path.exists(os.path.join(folder, PACKING)):
+            said = f"{folder} is being packed, or that was interrupted: type prepare --shards again"
+            raise OSError(errno.EIO, said) from None
         return None
     return _index(folder, found.st_mtime_ns, found.st_size, found.st_ino)
 
@@ -172,23 +178,27 @@ def _index(folder: str, *state: int) -> Index:
 
 
 def index_around(path: str) -> tuple[Index, str] | None:
-    """Return the index of the nearest folder of shards around a path, and the name it has there."""
+    """Return the index of a folder of shards around a path, and the name it has there."""
     path = os.path.abspath(path)
-    folder = path
-    while True:
+    around = [path]
+    while (above := os.path.dirname(around[-1])) != around[-1]:
+        around.append(above)
+    for folder in [*FOUND.intersection(around), *around]:
         if index := index_at(folder):
+            FOUND.add(folder)
             return index, path[len(folder.rstrip("/")) + 1 :]
-        above = os.path.dirname(folder)
-        if above == folder:
-            return None
-        folder = above
+    return None
 
 
 def demand_whole(path: str) -> None:
     """Look at the shards that a path lies in, if it lies in any.
 
     Raises:
-        UserError: One is not there, or not as it was written.
+        UserError: One is not there, or not as it was written; or they are being packed.
     """
-    if found := index_around(path):
+    try:
+        found = index_around(path)
+    except OSError as error:
+        raise UserError(error.strerror or str(error)) from None
+    if found:
         found[0].demand_whole()
