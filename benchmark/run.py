@@ -79,6 +79,11 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
+def _lacks_room(error: BaseException) -> bool:
+    """Return whether a full disk ended it, which may come back."""
+    return any(isinstance(each, OSError) and each.errno in NO_ROOM for each in _chain(error))
+
+
 def _is_dead_worker(error: BaseException) -> bool:
     """Return whether torch says that a loader worker died: anywhere, even where others catch it."""
     said = str(error).strip()
@@ -121,7 +126,7 @@ def _run(argv: Sequence[str]) -> int:
                 return EXIT_HELD
             except UserError as error:
                 print(f"error: {error}", file=sys.stderr)
-                return EXIT_NO_ROOM
+                return EXIT_NO_ROOM if _lacks_room(error) else 2
         try:
             if done := nothing_to_do(recipe):  # another process was quicker
                 print(done)
@@ -160,7 +165,7 @@ def _ended(error: BaseException, folder: Path, first: bool) -> tuple[int, str]:
     Where no line can, the line is empty and a traceback has been printed.
     """
     stopped, line = isinstance(error, Preempted), _reason(error)
-    full = isinstance(error, OSError) and error.errno in NO_ROOM  # a disk that may come back
+    full = _lacks_room(error)
     told = line or traceback.format_exception_only(error)[-1].strip().splitlines()[-1]
     with contextlib.suppress(OSError):  # the disk may be full
         stage: progress.Stage = "preempted" if stopped or full else "failed"

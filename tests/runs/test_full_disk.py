@@ -84,6 +84,21 @@ def test_a_run_that_a_full_disk_ended_goes_on_by_sweep_again(
     assert sweep.chosen([found], "local", retry=False, again=False)[0] == [found.job]
 
 
+def test_so_does_one_that_could_not_build_what_it_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(folder: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(
+        run, "train", lambda recipe: files.build_once(tmp_path / "cache", full, wait="")
+    )
+    assert run.main([NAME]) == EXIT_NO_ROOM
+    line = progress.last(files.RUNS / NAME) or {}
+    assert line["stage"] == "preempted"
+    assert line["message"] == f"cannot write {tmp_path / 'cache'}: No space left on device"
+
+
 def test_a_folder_that_nobody_may_write_is_no_passing_trouble(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
