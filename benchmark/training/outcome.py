@@ -71,7 +71,7 @@ def _patiently(write: Callable[[], None], file: Path, folder: Path) -> None:
                 f"as soon as there is room: next try in {format_duration(pause)}"
             )
         print(f"warning: {line}", file=sys.stderr, flush=True)
-        progress.write(folder, stage="test", note=line)
+        progress.write(folder, stage="test", note=line, within=2 * pause)  # till the next line
         time.sleep(pause)
     write()
 
