@@ -1,4 +1,4 @@
-"""Verbs about data: look at videos, encode them anew or pack them, and how fast they are decoded."""
+"""Verbs about data: look at videos, encode or pack them anew, and how fast they are decoded."""
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
