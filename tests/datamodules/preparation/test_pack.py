@@ -26,6 +26,7 @@ from benchmark.training.evaluation import Scores
 from benchmark.training.provenance import data_provenance
 from datamodules import files
 from datamodules.dataset_info import DatasetInfo, Split
+from datamodules.datasets.file_list import file_list
 from datamodules.datasets.folder import folder
 from datamodules.decoding import reading
 from datamodules.decoding.open import open_video
@@ -420,5 +421,8 @@ def test_the_command_packs_and_its_folder_works(
     again = tmp_path / "again"  # from shards to shards
     assert main([*command[:2], f"data.root={out}", "-o", str(again), "--shards"]) == 1
     assert content(again) == content(out)
+    apart = file_list(root=root, videos=f"{out}/{{path}}")  # lists here, shards there
+    with open_video(apart.splits["train"].path(0)) as video:
+        assert len(video) == 6
     assert main(["prepare", "file_list", f"data.root={out}", "-o", str(out), "--shards"]) == 2
     assert "is the folder of the old videos" in capsys.readouterr().err
