@@ -27,7 +27,7 @@ from benchmark.results.staleness import nothing_to_do
 from benchmark.runs import process, progress
 from benchmark.runs.ancestry import die_with_parent
 from benchmark.runs.folder import CHECKPOINT, FolderHeld, lock
-from benchmark.runs.process import EXIT_HELD, EXIT_PREEMPTED
+from benchmark.runs.process import EXIT_HELD, EXIT_NO_ROOM, EXIT_PREEMPTED
 from benchmark.training.checkpointing import Preempted
 from benchmark.training.examination.examine import examine
 from benchmark.training.examination.report import report
@@ -35,7 +35,7 @@ from benchmark.training.quiet import quiet
 from benchmark.training.train import train
 from datamodules import files
 from datamodules.decoding.video import DecodeError, ReadError
-from datamodules.files import demand_writable, display_path
+from datamodules.files import NO_ROOM, demand_writable, display_path, why_unwritten
 
 
 class _Notes(logging.Handler):
@@ -64,9 +64,10 @@ def _reason(error: BaseException) -> str:
             return f"{line}; what was saved before is kept, start again to go on"
         case torch.OutOfMemoryError():
             return "out of memory on the device; give max_batch_per_device=N, the clips that fit"
-        case OSError(errno=errno.ENOSPC | errno.EDQUOT | errno.EROFS | errno.EACCES):
+        case OSError() if error.errno in NO_ROOM or error.errno == errno.EACCES:
             file = f"{error.filename}: " if error.filename else ""
-            return f"{file}{error.strerror}; what was saved before is kept, start again to go on"
+            why = why_unwritten(error, Path(error.filename or files.RUNS))
+            return f"{file}{why}; what was saved before is kept, start again to go on"
         case _:
             return ""
 
@@ -76,6 +77,11 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
+
+
+def _lacks_room(error: BaseException) -> bool:
+    """Return whether a full disk ended it, which may come back."""
+    return any(isinstance(each, OSError) and each.errno in NO_ROOM for each in _chain(error))
 
 
 def _is_dead_worker(error: BaseException) -> bool:
@@ -118,6 +124,9 @@ def _run(argv: Sequence[str]) -> int:
             except FolderHeld as error:  # whose folder it is goes on telling of itself there
                 print(error, file=sys.stderr)
                 return EXIT_HELD
+            except UserError as error:
+                print(f"error: {error}", file=sys.stderr)
+                return EXIT_NO_ROOM if _lacks_room(error) else 2
         try:
             if done := nothing_to_do(recipe):  # another process was quicker
                 print(done)
@@ -156,13 +165,17 @@ def _ended(error: BaseException, folder: Path, first: bool) -> tuple[int, str]:
     Where no line can, the line is empty and a traceback has been printed.
     """
     stopped, line = isinstance(error, Preempted), _reason(error)
+    full = _lacks_room(error)
     told = line or traceback.format_exception_only(error)[-1].strip().splitlines()[-1]
     with contextlib.suppress(OSError):  # the disk may be full
-        progress.write(folder, stage="preempted" if stopped else "failed", message=told)
+        stage: progress.Stage = "preempted" if stopped or full else "failed"
+        progress.write(folder, stage=stage, message=told)
     if not line:
         traceback.print_exception(error)
     if stopped:  # Lightning takes another rank's code for a crash
         return (EXIT_PREEMPTED if first else 0), line
+    if full:
+        return EXIT_NO_ROOM, line
     return (2 if isinstance(error, UserError) else 1), line
 
 

@@ -22,12 +22,13 @@ from benchmark.runs import progress
 from benchmark.runs.ancestry import die_with_parent
 from benchmark.runs.folder import LOG, holder
 from benchmark.runs.preloaded import Forked, Server
-from datamodules.files import demand_folder
+from datamodules.files import demand_folder, why_unwritten
 
 FAREWELL = 5.0  # seconds a process may take to exit
 GRACE = 10.0  # seconds between asking a run to stop and making it end
 POLL = 0.2  # seconds between two looks at a process
 EXIT_PREEMPTED = os.EX_TEMPFAIL  # exit code of a run that was asked to stop and has saved
+EXIT_NO_ROOM = os.EX_IOERR  # of one that could not write: it goes on when started again
 EXIT_HELD = os.EX_UNAVAILABLE  # of one whose folder another process works in: no failure
 
 
@@ -94,7 +95,7 @@ class Process:
         told = line.get("stage") in progress.ENDED and line["time"] >= self.since
         reason = self._reason(line if told else {})
         if reason and not told and self.code != EXIT_HELD:  # for whoever asks how the run is
-            failed = self.code >= 0 and self.code != EXIT_PREEMPTED
+            failed = self.code >= 0 and self.code not in (EXIT_PREEMPTED, EXIT_NO_ROOM)
             stage: progress.Stage = "failed" if failed else "killed"
             progress.write(self.command.folder, stage=stage, message=reason)
         return reason
@@ -109,6 +110,8 @@ class Process:
             return f"is being worked on by {holder(self.command.folder)}"
         if line.get("stage") == "failed":
             return progress.message(line) or "failed"
+        if code == EXIT_NO_ROOM:  # which may have kept it from saying so
+            return progress.message(line) or "nothing more could be written where it works"
         if code < 0:
             killer = signal.Signals(-code).name
             return f"killed by {killer}{' (out of memory?)' if killer == 'SIGKILL' else ''}"
@@ -144,7 +147,8 @@ def start(
     try:
         output = (command.folder / log).open("ab")
     except OSError as error:
-        raise UserError(f"cannot write {command.folder / log}: {error.strerror}") from None
+        why = why_unwritten(error, command.folder)
+        raise UserError(f"cannot write {command.folder / log}: {why}") from None
     kept = {k: v for k, v in os.environ.items() if slurm or not k.startswith("SLURM_")}
     whole = kept | dict(command.environment) | dict(environment)
     to = output.fileno()

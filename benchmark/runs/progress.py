@@ -4,14 +4,17 @@ A run appends JSON lines to `RUNS/<name>/progress.jsonl`. Whoever started it rea
 draws; the run itself never draws.
 """
 
+import errno
 import json
 import math
+import os
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from benchmark.runs.folder import PROGRESS
+from datamodules.files import NO_ROOM
 
 TAIL = 16_384  # bytes read from the end; a line has a few hundred
 BEFORE = 0.02  # the share of a run before training
@@ -35,11 +38,32 @@ def write(folder: Path, *, stage: Stage, **fields: Any) -> None:
             `epochs`, `loss`, `top1`, `clips_per_second`, `test_share` (the test's part of the work
             that training and test are), `message`, `note` (for whoever watches); `devices`, of a
             start.
+
+    Raises:
+        OSError: nobody can write there. Where a disk is full only a start is kept from: how far a
+            run is can be told later, how long it took is counted from its start.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    line = json.dumps({"time": time.time(), "stage": stage, **fields})
-    with (folder / PROGRESS).open("a", encoding="utf-8") as file:
-        file.write(f"{line}\n")  # one write: a reader sees the whole line or none of it
+    line = json.dumps({"time": time.time(), "stage": stage, **fields}).encode() + b"\n"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _append(folder / PROGRESS, line)
+    except OSError as error:
+        if error.errno not in NO_ROOM or "devices" in fields:
+            raise
+
+
+def _append(file: Path, line: bytes) -> None:
+    """Append a line by one write, so that a reader sees the whole of it or nothing."""
+    with file.open("ab", buffering=0) as stream:
+        begin = stream.seek(0, os.SEEK_END)
+        written = 0
+        try:
+            written = stream.write(line)
+        finally:
+            if written < len(line):
+                stream.truncate(begin)
+    if written < len(line):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(file))
 
 
 def last(folder: Path) -> dict[str, Any] | None:

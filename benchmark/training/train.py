@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from lightning import Trainer, seed_everything
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -25,7 +24,6 @@ from benchmark.models.video_vit import VideoViT
 from benchmark.recipes import build, compose
 from benchmark.recipes.name import RunName
 from benchmark.recipes.schema import Recipe
-from benchmark.results import answers, predictions, record, splits
 from benchmark.results.record import Record
 from benchmark.results.schema import Cost, Epoch, Metrics, ModelCost, Training
 from benchmark.runs import progress
@@ -37,12 +35,12 @@ from benchmark.tracking.testing import VideosTested
 from benchmark.training import evaluation, fsdp
 from benchmark.training.checkpointing import AtomicCheckpointIO, CheckpointGuard, ResumeCheckpoint
 from benchmark.training.evaluation import Scores
+from benchmark.training.outcome import write_results
 from benchmark.training.provenance import code_state, data_provenance, environment
 from benchmark.training.task import Classification
 from datamodules import files, sanity
 from datamodules.datamodule import VideoDataModule
 from datamodules.decoding.open import version
-from datamodules.files import atomic_write
 from datamodules.identity import difference, identify
 from datamodules.preparation.audit import shared_content
 from datamodules.progress_bar import ProgressBar
@@ -148,12 +146,8 @@ def train(recipe: Recipe) -> Record:
     )
     card: list[Path] = []
     if trainer.is_global_zero:
-        file = record.path(recipe.name)
-        splits.write(file, datamodule.data.splits[datamodule.evaluation_split])
-        answers.write(file, evaluation.answers(scores, merged))
-        if recipe.save.scores:
-            _write_scores(predictions.path(file), scores)
-        result.write()  # last: its being there says the run is done
+        split = datamodule.data.splits[datamodule.evaluation_split]
+        write_results(result, split, scores, merged, keep_scores=recipe.save.scores, folder=folder)
         card = _card(last, recipe, result)
         progress.write(folder, stage="done", top1=result.metrics.top1)
     if wandb:
@@ -381,14 +375,3 @@ def _wandb_callback(recipe: Recipe, folder: Path, monitor: TrainingMonitor) -> W
         group=os.environ.get("BENCHMARK_SWEEP", RunName.parse(recipe.name).protocol),
         config=asdict(recipe),
     )
-
-
-def _write_scores(path: Path, scores: Scores) -> None:
-    with atomic_write(path) as file:
-        np.savez_compressed(
-            file,
-            index=scores.index.numpy(),
-            label=scores.label.numpy(),
-            scores=scores.scores.numpy(),
-            clips_right=scores.clips_right.numpy(),
-        )

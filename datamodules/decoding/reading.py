@@ -8,13 +8,12 @@ never taken for the video's fault.
 """
 
 import os
-import stat
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from datamodules.decoding.ffmpeg import ABSENT
 from datamodules.decoding.video import DecodeError, RandomAccessVideo, ReadError
+from datamodules.shards.paths import ABSENT, entries, is_folder, opened
 
 PAUSES = (0.1, 1.0, 5.0)  # seconds before the tries that follow the first
 BLOCK = 2**22  # bytes read at once
@@ -63,8 +62,8 @@ def demand_readable(path: str) -> None:
     Raises:
         OSError: One cannot be read, though it is there.
     """
-    if os.path.isdir(path):
-        for name in sorted(os.listdir(path)):
+    if is_folder(path):
+        for name in entries(path):
             _read_through(os.path.join(path, name))
     else:
         _read_through(path)
@@ -72,9 +71,9 @@ def demand_readable(path: str) -> None:
 
 def _read_through(file: str) -> None:
     try:
-        if not stat.S_ISREG(os.stat(file).st_mode):  # a pipe would block for ever
+        if os.path.exists(file) and not os.path.isfile(file):  # a pipe would block for ever
             return
-        with open(file, "rb", buffering=0) as stream:
+        with opened(file) as stream:
             while stream.read(BLOCK):
                 pass
     except ABSENT:
