@@ -28,6 +28,9 @@ class TrainingSampler(DistributedSampler[Key]):
         rank: This one.
         epoch: The first one to come.
         done: Clips of it that this rank was already trained on: they are not repeated.
+
+    Attributes:
+        left_out: Clips that an iteration which begins now leaves out: the loader has given them.
     """
 
     def __init__(
@@ -45,12 +48,14 @@ class TrainingSampler(DistributedSampler[Key]):
         self.batch, self.share = batch, batch // world
         self.steps = len(clips) // batch  # type: ignore[arg-type]
         self.epoch, self._begun = epoch, (epoch, done)
+        self.left_out = 0
 
     def __iter__(self) -> Iterator[Key]:
         order = training_order(self.seed, self.epoch, len(self.dataset))  # type: ignore[arg-type]
         stretches = order[: self.steps * self.batch].reshape(self.steps, self.num_replicas, -1)
         begun, done = self._begun
-        for index in stretches[:, self.rank].reshape(-1)[done if self.epoch == begun else 0 :]:
+        first = self.left_out + (done if self.epoch == begun else 0)
+        for index in stretches[:, self.rank].reshape(-1)[first:]:
             yield self.epoch, int(index)
 
     def __len__(self) -> int:
@@ -63,15 +68,19 @@ class EvaluationSampler(DistributedSampler[int]):
     So every forward pass is over the same videos at any number of ranks, and gives the same bits.
     Lightning leaves out the test of a rank that has no batch, and the others would wait for it:
     such a rank gets index -1, any video that is not scored.
+
+    Attributes:
+        left_out: As a TrainingSampler's.
     """
 
     def __init__(self, videos: Dataset[object], batch: int, world: int, rank: int) -> None:
         super().__init__(videos, world, rank)
         numbers = np.arange(len(videos))  # type: ignore[arg-type]
         self.mine = numbers[numbers // batch % world == rank].tolist() or [-1]
+        self.left_out = 0
 
     def __iter__(self) -> Iterator[int]:
-        return iter(self.mine)
+        return iter(self.mine[self.left_out :])
 
     def __len__(self) -> int:
         return len(self.mine)
