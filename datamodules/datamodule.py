@@ -161,7 +161,12 @@ class VideoDataModule(LightningDataModule):
         Raises:
             UserError: `batch` cannot be split over `world` ranks, or into parts small enough.
         """
-        return accumulation(self._batch, world, self._most, multiple=2 if self._mixes else 1)
+        return accumulation(self._batch, world, self._most, multiple=self.least)
+
+    @property
+    def least(self) -> int:
+        """How many clips at once cannot be fewer: two where they are mixed in pairs."""
+        return 2 if self._mixes else 1
 
     @property
     def _mixes(self) -> bool:

@@ -88,6 +88,7 @@ def datamodule(
         std=recipe.backbone.std,
         workers=recipe.workers,
         max_batch_per_device=recipe.max_batch_per_device,
+        patience=recipe.patience.read,
     )
 
 

@@ -76,9 +76,21 @@ def decoded_share(data: VideoDataModule) -> float | None:
 
 
 def environment(
-    code: tuple[str, bool], fingerprint: str, decoder: str, trainer: Trainer
+    code: tuple[str, bool],
+    fingerprint: str,
+    decoder: str,
+    trainer: Trainer,
+    out_of_memory: tuple[int, ...] | None = None,
 ) -> Environment:
-    """Return the code, the versions, the weights and the machine of this run."""
+    """Return the code, the versions, the weights and the machine of this run.
+
+    Args:
+        code: Its commit, and whether it had changed.
+        fingerprint: Of the backbone's weights.
+        decoder: And its version.
+        trainer: What trained.
+        out_of_memory: With how many clips at once memory ran out; None: it never did.
+    """
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     device = gpu if gpu and trainer.strategy.root_device.type == "cuda" else processor()
     return Environment(
@@ -92,6 +104,7 @@ def environment(
         precision=str(trainer.precision),  # of what Lightning made of the recipe's
         threads=torch.get_num_threads(),
         world_size=trainer.world_size,
+        out_of_memory=out_of_memory,
         measured_by=measured_by(),
     )
 

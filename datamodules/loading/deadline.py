@@ -9,8 +9,8 @@ end with it. Then one process reads the same clip again, with no other at work f
 - No bytes come for as long: that is no fault of the video's, which is asked for again after growing
   pauses. At last the run ends, as with any I/O error (`decoding/reading.py`).
 
-The loader begins anew at the batch that is awaited. A clip depends on its key alone, and the sampler
-knows their order: what was missed changes nothing in what comes.
+The loader begins anew at the batch that is awaited. A clip depends on its key alone, and the
+sampler knows their order: what was missed changes nothing in what comes.
 
 Where there are no workers nothing can be given up: whoever watches the run says that it stalls.
 """
@@ -168,8 +168,8 @@ class DeadlineLoader(DataLoader[Item]):
         self._crowded[read.index] += 1
         if self._crowded[read.index] == CROWDED:
             raise ReadError(
-                f"{path}: read within {self.seconds:g} s on its own, but {CROWDED} times not beside "
-                "others; it takes fewer workers or more patience"
+                f"{path}: read within {self.seconds:g} s on its own, but {CROWDED} times not "
+                "beside others; it takes fewer workers or more patience"
             )
 
     def _on_its_own(self, read: Read) -> _Found:

@@ -133,8 +133,7 @@ def _foreseen(
     forward = hardware.step(work, known.macs * of, forward=True).times(views / of / devices)
     looking = views / rate / max(1.0, (workers or devices) / at_once)
     test = forward.plus(Range(looking, looking, looking))
-    per_clip = known.saved_bytes * ACTIVATIONS[recipe.trainer.precision]
-    fixed = 4 * known.parameters + 12 * known.trained + CONTEXT[hardware.gpu]
+    fixed, per_clip = _memory(recipe, known, gpu=hardware.gpu)
     room = FULL * hardware.memory / (1 if hardware.gpu else at_once) - fixed
     memory = fixed + per_clip * batch
     return Forecast(
@@ -153,6 +152,18 @@ def _foreseen(
         fits=memory <= fixed + room,
         devices=devices,
     )
+
+
+def most_clips(recipe: Recipe, classes: int, memory: float) -> int:
+    """Return how many clips at once fit a GPU of so many bytes; where none does, 0."""
+    fixed, per_clip = _memory(recipe, counted(recipe, classes), gpu=True)
+    return max(0, int((FULL * memory - fixed) / max(1.0, per_clip)))
+
+
+def _memory(recipe: Recipe, known: Counted, *, gpu: bool) -> tuple[float, float]:
+    """Return the bytes that a run takes of a device whatever its batch, and those per clip."""
+    fixed = 4 * known.parameters + 12 * known.trained + CONTEXT[gpu]
+    return fixed, known.saved_bytes * ACTIVATIONS[recipe.trainer.precision]
 
 
 def schedule(runs: Sequence[Forecast], hardware: Hardware) -> Range:
