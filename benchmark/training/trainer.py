@@ -18,7 +18,7 @@ from benchmark.training import fsdp
 
 # Times the patience with a step, after which a rank that waits for another ends: by then whoever
 # watches the run has seen that it stalls, and at what.
-WAITING = 2.0
+WAITING = 4.0
 
 
 def make_trainer(recipe: Recipe, **more: Any) -> Trainer:
