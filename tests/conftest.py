@@ -1,6 +1,7 @@
 """What every test shares: one torch thread, no network, every method on every kind of backbone."""
 
 import functools
+import json
 import os
 
 os.environ["OMP_NUM_THREADS"] = "1"  # tiny tensors on busy cores: two threads are 10 x slower
@@ -13,6 +14,30 @@ from tiny import BACKBONES, FRAMES, METHODS, PAIRS, SIZE, Build, construct
 from torch import Tensor
 
 torch.set_num_threads(1)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let tests of every method be tests of one, for `benchmark contract`."""
+    parser.addoption("--method", help="only what is tested of this recipe of recipes/methods")
+    parser.addoption("--smaller", default="{}", help="JSON: options that fit it into a tiny ViT")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give the one method its options."""
+    if name := config.getoption("--method"):
+        METHODS[name].update(json.loads(config.getoption("--smaller")))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep the tests of the one method."""
+    if name := config.getoption("--method"):
+        kept = [each for each in items if _tested(each) == name]
+        config.hook.pytest_deselected(items=[each for each in items if each not in kept])
+        items[:] = kept
+
+
+def _tested(item: pytest.Item) -> object:
+    return getattr(item, "callspec", None) and item.callspec.params.get("name")  # type: ignore[attr-defined]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from benchmark.cli.runs import a_run
 from benchmark.cli.verb import Verb, output_file
-from benchmark.errors import UserError
+from benchmark.errors import UserError, nearest
 
 if TYPE_CHECKING:
     from benchmark.results.schema import Metrics
@@ -220,7 +220,51 @@ def pretrain(args: Namespace) -> None:
     pretrain(output_file(output, replaces=lambda there: not is_checkpoint(there)))
 
 
+def contract_arguments(parser: ArgumentParser) -> None:
+    """Add what `contract` takes."""
+    parser.add_argument("name", metavar="METHOD", help="of a file in recipes/methods")
+
+
+def contract(args: Namespace) -> int:
+    """Test that a method keeps the contract of all: what it claims of itself, merging, checkpoints.
+
+    benchmark contract lora
+    BENCHMARK_PATH=mine benchmark contract my_adapter width=8
+    """
+    import json
+    import subprocess
+    import sys
+    from importlib.util import find_spec
+
+    from benchmark.recipes import compose
+    from benchmark.recipes.override import parse
+    from datamodules.files import ROOT
+
+    if args.name not in (there := compose.names("methods")):
+        raise UserError(f"no method {args.name!r} in recipes/methods{nearest(args.name, there)}")
+    if find_spec("pytest") is None:
+        raise UserError("the contract is a test: pip install -e '.[dev]' first")
+    kinds = compose.option_kinds([("", compose.read(f"methods/{args.name}"))])
+    known = {key.removeprefix("method."): kind for key, kind in kinds.items()}
+    smaller = dict(parse(each, known) for each in args.overrides)
+    if unknown := sorted(smaller.keys() - known.keys()):
+        said = f"{args.name} has no option {unknown[0]!r}{nearest(unknown[0], sorted(known))}"
+        raise UserError(f"{said}; options here make it fit a ViT of 2 blocks, 64 wide")
+    chosen = ["--method", args.name, "--smaller", json.dumps(smaller), "-p", "no:cacheprovider"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-n0",
+        *chosen,
+        "tests/methods/test_contract.py",
+    ]
+    return subprocess.run(command, cwd=ROOT, check=False).returncode
+
+
 VERBS = {
+    "contract": Verb(contract, contract_arguments, overrides=True),
     "profile": Verb(profile, profile_arguments, overrides=True),
     "convert": Verb(convert, convert_arguments, overrides=True),
     "test": Verb(test, test_arguments, overrides=True),

@@ -15,6 +15,7 @@ PLACES = """\
 environment:
   RUNS                where runs work and checkpoints lie, default runs/ of the checkout
   RESULTS             where records and the board lie, default results/ of the checkout
+  BENCHMARK_PATH      a folder of your own methods/, datasets/ and recipes/, beside ours
   MEASURED_BY         who runs this, for the records; default git's user.name"""
 
 

@@ -113,6 +113,8 @@ class Environment:
 
     commit: str  # "unknown" without git
     dirty: bool  # whether the code had changes that were not committed
+    # Of a folder of somebody's own, which is not the suite's: file -> SHA-256; None: all was ours
+    external: dict[str, str] | None = None
     weights: str  # fingerprint of the backbone's
     python: str
     torch: str

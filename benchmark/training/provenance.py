@@ -4,7 +4,7 @@ import hashlib
 import os
 import platform
 import subprocess
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
@@ -77,6 +77,7 @@ def decoded_share(data: VideoDataModule) -> float | None:
 
 def environment(
     code: tuple[str, bool],
+    own: Mapping[str, str],
     fingerprint: str,
     decoder: str,
     trainer: Trainer,
@@ -85,10 +86,11 @@ def environment(
     """Return the code, the versions, the weights and the machine of this run.
 
     Args:
-        code: Its commit, and whether it had changed.
+        code: As `code_state` says.
+        own: Files of a folder of somebody's own that the run imports, and their checksums.
         fingerprint: Of the backbone's weights.
         decoder: And its version.
-        trainer: What trained.
+        trainer: The run's.
         out_of_memory: With how many clips at once memory ran out; None: it never did.
     """
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
@@ -96,6 +98,7 @@ def environment(
     return Environment(
         commit=code[0],
         dirty=code[1],
+        external=dict(own) or None,
         weights=fingerprint,
         python=platform.python_version(),
         **{name: version(name) for name in PACKAGES},

@@ -60,7 +60,8 @@ def train(recipe: Recipe) -> Record:
     once, at the end, with the last weights.
     """
     started = datetime.now(UTC).isoformat(timespec="seconds")
-    code = code_state()  # now: whoever edits it meanwhile does not edit what runs
+    # Now: whoever edits it meanwhile does not edit what runs.
+    code, own = code_state(), compose.own_code(recipe)
     folder = files.RUNS / recipe.name
     recipe = within_memory(recipe, folder)
     patience = recipe.patience.step
@@ -141,7 +142,9 @@ def train(recipe: Recipe) -> Record:
             device_seconds=round(progress.device_seconds(folder), 2),
         ),
         data=data_provenance(datamodule, data, monitor.broken, scores, copies),
-        environment=environment(code, weights, version(recipe.decoder), trainer, too_many(folder)),
+        environment=environment(
+            code, own, weights, version(recipe.decoder), trainer, too_many(folder)
+        ),
         train=Training(
             epochs=recipe.train.epochs,
             steps=trainer.global_step,

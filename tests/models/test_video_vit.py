@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 from benchmark.cost import counts
-from benchmark.method_facts import method_facts
+from benchmark.lookup.method_facts import method_facts
 from benchmark.models import checkpoint
 from benchmark.models.video_vit import VideoViT
 

@@ -38,8 +38,9 @@ def method_facts(method: Mapping[str, Any]) -> MethodFacts:
     name = method["name"]
     said = lookup.fact("benchmark.methods", name, "FACTS") or {}
     if set(said) != set(MethodFacts._fields):
+        file = lookup.own_file("benchmark.methods", name) or f"benchmark/methods/{name}.py"
         raise UserError(
-            f"benchmark/methods/{name}.py says FACTS of {', '.join(sorted(said)) or 'nothing'}; "
+            f"{file} says FACTS of {', '.join(sorted(said)) or 'nothing'}; "
             f"there are {', '.join(MethodFacts._fields)}"
         )
     return MethodFacts(**{fact: _holds(claim, method) for fact, claim in said.items()})

@@ -1,19 +1,21 @@
 """Things found by name, without a registry.
 
 `find("benchmark.methods", "aim")` is the function `aim` in `benchmark/methods/aim.py`. Files that
-start with an underscore are machinery and have no name. Only `find` imports the file it finds:
+start with an underscore are machinery and have no name. A folder of your own (`external`) has files
+beside ours, and `method_facts` reads what a method claims. Only `find` imports the file it finds:
 names and parameters are read from the source, so that a recipe is checked without torch.
 """
 
 import ast
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from benchmark.errors import UserError, nearest
+from benchmark.lookup import external
 from datamodules.files import display_path
 
 # Of a file's code; what else goes wrong (memory, a device) is not the file's.
@@ -30,12 +32,30 @@ PLAIN: dict[str, tuple[type, ...]] = {  # what stands in YAML for an annotation
 
 def names(package: str) -> list[str]:
     """Return all names in `package`, without importing it."""
+    return sorted(_files(package))
+
+
+def own_file(package: str, name: str) -> Path | None:
+    """Return a name's file in a folder of your own, None where it has none there."""
+    folder = external.package_folder(package)
+    return folder / f"{name}.py" if folder and (folder / f"{name}.py").is_file() else None
+
+
+def _files(package: str) -> dict[str, Path]:
+    ours = {file.stem: file for file in _named(_folder(package))}
+    own = external.package_folder(package)
+    return external.together(ours, _named(own) if own else iter(()))
+
+
+def _folder(package: str) -> Path:
     spec = find_spec(package)
-    if spec is None:
+    if spec is None or spec.origin is None:
         raise ModuleNotFoundError(f"no package {package}")
-    folders = [Path(folder) for folder in spec.submodule_search_locations or ()]
-    files = (file for folder in folders for file in folder.glob("[!_]*.py"))
-    return sorted(file.stem for file in files if file.is_file())
+    return Path(spec.origin).parent
+
+
+def _named(folder: Path) -> Iterator[Path]:
+    return (file for file in folder.glob("[!_]*.py") if file.is_file())
 
 
 def find(package: str, name: str) -> Callable[..., Any]:
@@ -46,12 +66,20 @@ def find(package: str, name: str) -> Callable[..., Any]:
     """
     parameters(package, name)  # a file without its function is told in one line, too
     try:
+        _add_own_folder(package)
         function: Callable[..., Any] = getattr(import_module(f"{package}.{name}"), name)
     except Exception as error:  # whatever the file does when it is imported
         if blamed := _blamed(error, package):
             raise blamed from error
         raise
     return function
+
+
+def _add_own_folder(package: str) -> None:
+    """Let `package` import files of a folder of your own, under its own name, as it does ours."""
+    own, searched = external.package_folder(package), import_module(package).__path__
+    if own and str(own) not in searched:
+        searched.append(str(own))
 
 
 def call(package: str, named: Mapping[str, Any], *arguments: object) -> Any:
@@ -95,7 +123,8 @@ def parameters(package: str, name: str) -> dict[str, str]:
                 case ast.arg(annotation=ast.Subscript(ast.Name("Unpack"), ast.Name(options))):
                     found |= _keys(tree, options)
             return found
-    raise UserError(f"{package}/{name}.py holds no function {name!r}")
+    file = own_file(package, name) or f"{package}/{name}.py"
+    raise UserError(f"{file} holds no function {name!r}")
 
 
 def fact(package: str, name: str, key: str) -> Any:
@@ -113,13 +142,10 @@ def fact(package: str, name: str, key: str) -> Any:
 
 def _tree_of(package: str, name: str) -> ast.Module:
     """Return the source of the file `name` of `package`, which is not imported to find it."""
-    known = names(package)
+    known = _files(package)
     if name not in known:
-        raise UserError(f"no {name!r} in {package}{nearest(name, known)}")
-    spec = find_spec(package)
-    assert spec is not None and spec.submodule_search_locations is not None
-    folders = map(Path, spec.submodule_search_locations)
-    return _parsed(next(file for each in folders if (file := each / f"{name}.py").exists()))
+        raise UserError(f"no {name!r} in {package}{nearest(name, sorted(known))}")
+    return _parsed(known[name])
 
 
 def _keys(tree: ast.Module, name: str) -> dict[str, str]:
@@ -170,8 +196,7 @@ def _blamed(error: Exception, package: str) -> UserError | None:
     """
     if isinstance(error, UserError):
         return error
-    spec = find_spec(package)
-    folders = {Path(each) for each in (spec and spec.submodule_search_locations) or ()}
+    folders = {_folder(package), external.package_folder(package)}
     frames = traceback.extract_tb(error.__traceback__)
     within = [frame for frame in frames if Path(frame.filename).parent in folders]
     own = within and (frames[-1] is within[-1] or isinstance(error, ImportError))
