@@ -47,17 +47,21 @@ def write(folder: Path, room: Room) -> None:
         file.write(json.dumps(asdict(room)).encode())
 
 
-def halve(folder: Path, foreseen: int | None = None) -> int | None:
+def halve(folder: Path, clips: int | None = None, foreseen: int | None = None) -> int | None:
     """Note that memory has run out; return with how many clips at once the run goes on.
 
     Args:
         folder: Where the run works.
+        clips: With how many it ran out; None: as many as are noted. If fewer are noted by now,
+            another rank has done it.
         foreseen: As many as should fit, where that is known: more are not tried.
 
     Returns:
         None: with fewer it cannot be.
     """
     room = read(folder)
+    if room is not None and clips is not None and clips in room.too_many:
+        return room.clips
     if room is None or room.clips // 2 < room.least:
         return None
     fewer = room.clips // 2
@@ -87,9 +91,9 @@ def _counters() -> list[tuple[Path, str]]:
     found = list[tuple[Path, str]]()
     for _, controllers, own in (line for line in lines if len(line) == 3):
         if not controllers:
-            mounts, file = (CGROUPS, CGROUPS / "unified"), "memory.events"
+            mounts, file = [CGROUPS, CGROUPS / "unified"], "memory.events"
         elif "memory" in controllers.split(","):
-            mounts, file = (CGROUPS / "memory",), "memory.oom_control"
+            mounts, file = [CGROUPS / "memory"], "memory.oom_control"
         else:
             continue
         # in a container, whose own cgroup is mounted as the root, the path may lead nowhere

@@ -59,6 +59,8 @@ class Process:
         code: What it returned, once it is finished.
     """
 
+    code: int
+
     def __init__(
         self,
         command: RunCommand,
@@ -68,7 +70,6 @@ class Process:
     ) -> None:
         self.command, self.log, self._begin = command, log, begin
         self._may_begin_again, self._stalls = again, list[int]()
-        self.code: int | None = None
         self._start()
 
     def _start(self) -> None:

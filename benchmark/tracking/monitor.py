@@ -179,11 +179,11 @@ class TrainingMonitor(Callback):
         shortest, longest = EVERY
         return min(longest, max(shortest, self.seconds / 180))
 
-    def _tell(self, **said: Any) -> None:
+    def _tell(self, stage: progress.Stage, **said: Any) -> None:
         """Write a progress line that says when the next is to come, by the run's own pace."""
         within = self._pause + max(self.patience, PACE * self._longest)
-        own = {"within": round(within, 1)} if math.isfinite(within) else {}
-        progress.write(self.folder, **said, **own)
+        own: dict[str, Any] = {"within": round(within, 1)} if math.isfinite(within) else {}
+        progress.write(self.folder, stage=stage, **said, **own)
 
     def _report(self, trainer: Trainer) -> None:
         loss, right = self._means(float(self._loss), float(self._right), self._seen)

@@ -54,14 +54,16 @@ class MemoryLimit(Callback):
 
     def __init__(self, recipe: Recipe, folder: Path, classes: int, least: int) -> None:
         self.recipe, self.folder, self.classes, self.least = recipe, folder, classes, least
-        self._killed: int | None = None
+        self._clips, self._killed = 0, memory.kills()
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note it."""
         self._killed = memory.kills()
-        clips = self.recipe.train.batch // trainer.world_size // trainer.accumulate_grad_batches
+        self._clips = (
+            self.recipe.train.batch // trainer.world_size // trainer.accumulate_grad_batches
+        )
         if trainer.is_global_zero:
-            memory.write(self.folder, Room(clips, self.least, too_many(self.folder) or ()))
+            memory.write(self.folder, Room(self._clips, self.least, too_many(self.folder) or ()))
 
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
@@ -73,15 +75,13 @@ class MemoryLimit(Callback):
         """
         if not (trainer.training and self._ran_out(exception)):
             return
-        room, device = memory.read(self.folder), pl_module.device
-        foreseen = None
+        device, foreseen = pl_module.device, None
         if device.type == "cuda":
             whole = torch.cuda.get_device_properties(device).total_memory
             foreseen = most_clips(self.recipe, self.classes, whole)
-        fewer = memory.halve(self.folder, foreseen)
-        if room is not None and fewer is not None:
+        if fewer := memory.halve(self.folder, self._clips, foreseen):
             raise OutOfMemory(
-                f"out of memory with {room.clips} clips at once; started again, it goes on with "
+                f"out of memory with {self._clips} clips at once; started again, it goes on with "
                 f"{fewer} from its last checkpoint"
             ) from exception
 

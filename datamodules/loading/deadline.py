@@ -161,12 +161,12 @@ class DeadlineLoader(DataLoader[Item]):
             time.sleep(pauses.pop(0))
         if found is _Found.UNDECODED:
             reason = f"not decoded within {self.seconds:g} s, twice"
-            self.clips.given_up |= {read.index: reason}
+            self.clips.given_up |= {read.video: reason}
             logger.warning(f"rank {self.rank}: {path}: {reason}; it counts as broken")
             return
         logger.warning(f"rank {self.rank}: {path}: read in time on its own")
-        self._crowded[read.index] += 1
-        if self._crowded[read.index] == CROWDED:
+        self._crowded[read.video] += 1
+        if self._crowded[read.video] == CROWDED:
             raise ReadError(
                 f"{path}: read within {self.seconds:g} s on its own, but {CROWDED} times not "
                 "beside others; it takes fewer workers or more patience"
@@ -193,7 +193,7 @@ class DeadlineLoader(DataLoader[Item]):
             process.join(DYING)
 
     def _path(self, read: Read) -> str:
-        return self.clips.split.path(read.index)
+        return self.clips.split.path(read.video)
 
 
 def _read(clips: TrainingClips | AllViews, read: Read, told: Connection) -> None:
@@ -202,7 +202,7 @@ def _read(clips: TrainingClips | AllViews, read: Read, told: Connection) -> None
     What is wrong with it, if anything is, a loader worker will say.
     """
     with suppress(Exception):
-        demand_readable(clips.split.path(read.index), pipes=True, each=lambda: told.send(False))
+        demand_readable(clips.split.path(read.video), pipes=True, each=lambda: told.send(False))
         told.send(not isinstance(clips.open, Cache))  # nothing decodes what comes from a cache
         if isinstance(clips, TrainingClips):
             clips.make((read.epoch, read.asked))

@@ -19,7 +19,7 @@ class Read(NamedTuple):
     process: int
     epoch: int
     asked: int
-    index: int  # of the video: another one than was asked for stands in for one that is broken
+    video: int  # its index: another one than was asked for stands in for one that is broken
 
 
 class Reads:
@@ -34,19 +34,19 @@ class Reads:
         self._rows.share_memory_()
 
     @contextmanager
-    def noted(self, clip: tuple[int, int], index: int) -> Iterator[None]:
+    def noted(self, clip: tuple[int, int], video: int) -> Iterator[None]:
         """Note a read while the block goes on; of a worker's main thread, of nobody else.
 
         Args:
             clip: (epoch, index) that it is for.
-            index: Of the video.
+            video: Its index.
         """
         worker = get_worker_info()
         if worker is None or threading.current_thread() is not threading.main_thread():
             yield
             return
         row = self._rows[worker.id].numpy()
-        row[1:] = os.getpid(), *clip, index
+        row[1:] = os.getpid(), *clip, video
         row[0] = time.monotonic_ns()  # last: from here on the row holds
         try:
             yield

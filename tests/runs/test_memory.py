@@ -45,7 +45,8 @@ def test_the_kernels_count_is_found(counter: Path) -> None:
 def test_clips_at_once_are_halved_down_to_the_least_or_to_what_is_foreseen(tmp_path: Path) -> None:
     assert memory.read(tmp_path) is None and halve(tmp_path) is None  # it has not trained yet
     memory.write(tmp_path, Room(48, least=2))
-    assert halve(tmp_path) == 24
+    assert halve(tmp_path, 48) == 24
+    assert halve(tmp_path, 48) == 24  # of another rank, at the same time
     assert halve(tmp_path, foreseen=7) == 7
     assert halve(tmp_path, foreseen=600) == 3  # the forecast was wrong before
     assert halve(tmp_path) is None

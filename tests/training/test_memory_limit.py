@@ -129,7 +129,7 @@ def test_the_forecast_is_asked_how_many_fit_a_gpu(
 def test_a_worker_that_the_kernel_killed_lacked_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    killed = iter([3, 3, 4])
+    killed = iter([3, 3, 3, 4])
     monkeypatch.setattr(memory, "kills", lambda: next(killed))
     dead = RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. ")
     made = limit(tmp_path, "train.batch=64")
