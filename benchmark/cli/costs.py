@@ -142,7 +142,11 @@ def _benched(methods: list[str], how: "Settings", device: str) -> "Bench":
 
 def forecast_arguments(parser: ArgumentParser) -> None:
     """Add what `forecast` takes."""
-    parser.add_argument("name", metavar="SWEEP", help="of recipes/sweeps, or a run's name")
+    parser.add_argument(
+        "name", nargs="?", metavar="SWEEP", help="of recipes/sweeps, or a run's name"
+    )
+    parser.add_argument("--all", action="store_true", help="every sweep of real videos, on an H100")
+    parser.add_argument("--save", action="store_true", help="write it to recipes/README.md")
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--gpu", metavar="KIND", help="such as h100: its runs are on GPUs")
     where.add_argument("--cpu", action="store_true", help="on the cores of this machine (default)")
@@ -157,15 +161,20 @@ def forecast(args: Namespace) -> None:
     benchmark forecast digits
     benchmark forecast quick --gpu h100 --count 8 --cores 128
     benchmark forecast paper/kinetics400/vit_b16_clip/aim --gpu a100 trainer.devices=8 --count 8
+    benchmark forecast --all
     """
     from benchmark.cost.forecast import hardware
     from benchmark.cost.forecast import page as forecast_page
-    from benchmark.cost.forecast.foresee import foresee
+    from benchmark.cost.forecast.foresee import foresee, trials
     from benchmark.results import record, speed
     from benchmark.sweeps.devices import cores
     from benchmark.sweeps.plan import job, plan
     from datamodules.sharing.memory import free_memory
 
+    if args.all or args.name is None:
+        return _forecast_all(args)
+    if args.save:
+        raise UserError("--save is for --all: what all sweeps take stands in recipes/README.md")
     for name in ("count", "cores"):
         if (number := getattr(args, name)) is not None and number < 1:
             raise UserError(f"--{name} {number}: not a number above 0")
@@ -180,10 +189,34 @@ def forecast(args: Namespace) -> None:
         own = machine("cpu")
         memory = free_memory()
         on = hardware.cpu(own.device, own.kind, args.count or cores(), memory, machines)
-    runs = foresee(recipes, on, tuple(args.videos) if args.videos else None)
+    videos = tuple(args.videos) if args.videos else None
+    runs = foresee(recipes, on, videos)
+    tried = trials(recipes, tuned=False)
+    before = foresee([trial for trial, _ in tried], on, videos)
+    times = (times for _, times in tried)
     files = {each.name: record.path(each.name) for each in recipes}
     found = {name: record.read(file) for name, file in files.items() if file.exists()}
-    print(forecast_page.text(runs, on, None if args.gpu else found))
+    own = [*zip(before, times, strict=True)]
+    print(forecast_page.text(runs, on, None if args.gpu else found, own))
+
+
+def _forecast_all(args: Namespace) -> None:
+    """Print what every committed sweep of real videos takes, and write it where asked."""
+    from benchmark.cost.forecast import models, sweeps_page
+    from benchmark.sweeps.plan import plan
+
+    if not args.all:
+        raise UserError("forecast what? Name a sweep or a run, or say --all")
+    others = (args.name, args.gpu, args.cpu, args.count, args.cores, args.videos, args.overrides)
+    if any(others):
+        raise UserError("--all stands alone: every sweep as it is committed, on one H100")
+    real = {name: [each.recipe for each in plan(name)] for name in sweeps_page.names()}
+    if args.save:
+        models.keep(recipe for recipes in real.values() for recipe in recipes)
+    own = sweeps_page.sweeps_table(real)
+    print(own)
+    if args.save:
+        sweeps_page.write(own)
 
 
 VERBS = {

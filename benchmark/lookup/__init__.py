@@ -9,6 +9,7 @@ names and parameters are read from the source, so that a recipe is checked witho
 import ast
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -180,13 +181,20 @@ def _tree(module: str) -> ast.Module:
 
 def _parsed(file: Path) -> ast.Module:
     try:
-        return ast.parse(file.read_text(encoding="utf-8"))
+        changed = file.stat()
+        return _parsed_once(file, changed.st_mtime_ns, changed.st_size)
     except SyntaxError as error:
         line = f":{error.lineno}" if error.lineno else ""
         raise UserError(f"{display_path(file)}{line}: {error.msg}") from None
     except (OSError, ValueError) as error:  # ValueError: it is no text
         said = error.strerror if isinstance(error, OSError) else error
         raise UserError(f"{display_path(file)}: {said}") from None
+
+
+@cache
+def _parsed_once(file: Path, changed: int, size: int) -> ast.Module:
+    """Parse a file; the runs of a sweep ask for the same few again and again."""
+    return ast.parse(file.read_text(encoding="utf-8"))
 
 
 def _blamed(error: Exception, package: str) -> UserError | None:

@@ -89,6 +89,7 @@ def datamodule(
         std=recipe.backbone.std,
         workers=recipe.workers,
         max_batch_per_device=recipe.max_batch_per_device,
+        drop_last=train.drop_last,
         patience=recipe.patience.read,
     )
 
@@ -161,6 +162,7 @@ def _adapted(vit: VisionTransformer, recipe: Recipe, num_classes: int) -> VideoV
         frames=recipe.clip.frames,
         classes=num_classes,
         head_dropout=recipe.train.head_dropout,
+        head_std=recipe.train.head_std,
         **options,
     )
 

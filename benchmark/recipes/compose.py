@@ -17,7 +17,7 @@ from pathlib import Path, PurePath
 from typing import Any, Literal, get_args, get_origin
 from urllib.parse import unquote
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
@@ -241,13 +241,15 @@ def _own_overrides(run: RunName, kinds: Mapping[str, str]) -> tuple[Overrides, O
 def _files(run: RunName) -> list[Layer]:
     """Return what the files of a run set, the last one winning.
 
-    Data that has a name of its own may have files under it, beside those of its kind.
+    Data that has a name of its own may have files under it, beside those of its kind. What all
+    methods share on a dataset holds for its parts and few shots, too.
     """
     protocol, own = f"protocols/{run.protocol}", f"{run.data}/{run.backbone}/{run.method}"
     datasets = dict.fromkeys((run.data, run.dataset))
+    whole = value_at(read(f"data/{run.data}"), "data.name")  # kinetics400 of kinetics400_tenth
     files = ["base", f"backbones/{run.backbone}", f"data/{run.data}", f"methods/{run.method}"]
     layers = [_layer(file) for file in (*files, protocol)]
-    general = [f"{protocol}/{each}/{ALL}" for each in datasets]
+    general = [f"{protocol}/{each}/{ALL}" for each in dict.fromkeys((whole, *datasets))]
     methods = [f"{protocol}/{run.method}"]
     methods += [f"{protocol}/{each}/{run.backbone}/{run.method}" for each in datasets]
     found = [file for file in methods if path(file).is_file()]
@@ -301,7 +303,7 @@ def _merge(layers: Sequence[Layer]) -> Recipe:
             validation.validate_method_file(source, layer)
         values = _over(values, layer)
     try:
-        merged = OmegaConf.merge(OmegaConf.structured(Recipe), values)
+        merged = OmegaConf.merge(_unset(), values)
         if missing := sorted(OmegaConf.missing_keys(merged)):
             files = ", ".join(each for each, _ in layers if each not in (NAME, COMMAND_LINE))
             raise UserError(f"{', '.join(missing)} is set by none of {files}")
@@ -322,6 +324,12 @@ def _merge(layers: Sequence[Layer]) -> Recipe:
     for key, space in recipe.tuning.space.items():
         tuning.demand_space(f"{source_of('tuning.space', layers)}: tuning.space.{key}", space)
     return recipe
+
+
+@cache
+def _unset() -> DictConfig:
+    """Return a recipe of which no value is set; what merges into it copies it."""
+    return OmegaConf.structured(Recipe)
 
 
 def _over(below: Mapping[str, Any], layer: Mapping[str, Any]) -> dict[str, Any]:

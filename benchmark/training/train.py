@@ -90,7 +90,7 @@ def train(recipe: Recipe) -> Record:
     steps = recipe.train.epochs * datamodule.steps
     task = classification(recipe, model, steps)
 
-    clips, videos = steps * recipe.train.batch, _to_test(task, datamodule)
+    clips, videos = recipe.train.epochs * datamodule.used, _to_test(task, datamodule)
     monitor = TrainingMonitor(folder, _test_share(counted, clips, videos), patience)
     memory, speed = MemoryMonitor(), InferenceSpeed()
     wandb = _wandb_callback(recipe, folder, monitor)

@@ -1,5 +1,6 @@
 """A release is made again byte for byte from what it holds, and nothing doubtful becomes one."""
 
+import functools
 import hashlib
 import json
 import shutil
@@ -31,6 +32,9 @@ CLASSES = tuple("abcd")
 TESTED = Split.of([f"{i}.mp4" for i in range(40)], np.arange(40) % 4, clusters=np.arange(40) // 2)
 
 
+recipe = functools.cache(compose.load)
+
+
 def made(method: str, seed: int, wrong: int = 3, **environment: Any) -> Path:
     """Write a record that can be frozen, with its answers and split; every `wrong`th is wrong."""
     right = Answers((np.arange(40) + seed) % wrong > 0)
@@ -42,7 +46,7 @@ def made(method: str, seed: int, wrong: int = 3, **environment: Any) -> Path:
     name = f"{TABLE}/{method}/seed{seed}"
     file = made_record(
         name,
-        asdict(compose.load(name)),
+        asdict(recipe(name)),
         metrics=metrics_of(right, TESTED),
         data=data,
         environment={"weights": "a" * 64, **environment},

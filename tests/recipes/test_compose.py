@@ -14,19 +14,19 @@ from benchmark.recipes.compose import load
 from benchmark.recipes.schema import FREE_WHERE, KEYS, METADATA, SECTIONS, is_execution_key
 
 RUN = "quick/digits_motion/vit_digits/st_adapter"
-RUNS = [
-    "/".join(axes)
-    for axes in itertools.product(
-        [
-            each
-            for each in compose.names("protocols")
-            if not compose.read(f"protocols/{each}").get("complete")
-        ],
-        ["digits_motion", "digits_identity"],
-        compose.names("backbones"),
-        compose.names("methods"),
-    )
+PROTOCOLS = [
+    each
+    for each in compose.names("protocols")
+    if not compose.read(f"protocols/{each}").get("complete")
 ]
+DATA = ["digits_motion", "digits_identity"]
+RUNS = {
+    "/".join(axes): None  # no file but a protocol's own says what a method is on a backbone
+    for axes in (
+        *itertools.product(PROTOCOLS, DATA, ["vit_digits"], compose.names("methods")),
+        *itertools.product(PROTOCOLS, DATA, compose.names("backbones"), ["st_adapter"]),
+    )
+}
 
 
 @pytest.fixture
@@ -104,6 +104,20 @@ def test_of_two_files_the_later_one_wins(kitchen, last):
         write(kitchen, file, compose.OmegaConf.to_yaml({**kept, "method": method}))
     assert load(RUN).method["width"] == 100 + last
     assert load(RUN, ["method.width=7"]).method["width"] == 7
+
+
+def test_a_part_of_a_dataset_has_what_all_methods_share_on_the_whole(kitchen):
+    part, whole = "fair/kinetics400_tenth/all", "fair/kinetics400/all"
+    write(kitchen, f"protocols/{whole}", "{train: {epochs: 7}, test: {clips: 5}}")
+    write(kitchen, f"protocols/{part}", "test: {clips: 4}")
+    tenth, name = load("fair/kinetics400_tenth/vit_b16_clip/aim"), "kinetics400_16shot"
+    assert (tenth.train.epochs, tenth.test.clips) == (7, 4)
+    assert load(f"fair/{name}/vit_b16_clip/aim").test.clips == 5
+    assert load("fair/kinetics400/vit_b16_clip/aim").test.clips == 5
+    # what was chosen on the whole was not chosen on a part
+    write(kitchen, "protocols/fair/kinetics400/vit_b16_clip/aim", "{tuned: {trials: 7}}")
+    assert load("fair/kinetics400/vit_b16_clip/aim").tuned
+    assert not load("fair/kinetics400_tenth/vit_b16_clip/aim").tuned
 
 
 def test_a_complete_protocol_accepts_only_runs_with_a_file_of_their_own(kitchen):

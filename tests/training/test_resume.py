@@ -232,7 +232,7 @@ else:
     sys.exit()
 process.leave(run.main([f"{name}/seed{number}", *overrides]))
 """
-TRIES = 20
+TRIES = 8
 
 
 @pytest.mark.slow
