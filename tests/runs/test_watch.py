@@ -1,11 +1,9 @@
 """A run that stalls is told with what its processes do, and where asked ended and started again."""
 
-import faulthandler
 import json
 import os
 import signal
 import sys
-import textwrap
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -102,11 +100,11 @@ def test_a_line_that_is_late_by_the_runs_own_word_is_a_stall(tmp_path: Path) -> 
 
 
 def test_only_what_catches_the_signal_is_sent_it() -> None:
-    assert not watch._catches(os.getpid(), signal.SIGUSR1)
-    watch.tell_stacks()
+    assert not watch._catches(os.getpid(), signal.SIGURG)
+    before = signal.signal(signal.SIGURG, lambda number, frame: None)
     try:
-        assert watch._catches(os.getpid(), signal.SIGUSR1)
+        assert watch._catches(os.getpid(), signal.SIGURG)
     finally:
-        faulthandler.unregister(signal.SIGUSR1)
+        signal.signal(signal.SIGURG, before)
     own = {each[0]: each for each in watch._processes(os.getsid(0))}[os.getpid()]
-    assert own[2] == "R" and textwrap.shorten(own[1], 15)
+    assert own[1] and own[2] == "R"
