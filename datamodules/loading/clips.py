@@ -135,15 +135,15 @@ class TrainingClips(Dataset[Item]):
             "noise": int(rng.integers(2**62)),
         }
 
-    def _frames(self, key: Key, index: int, rng: np.random.Generator) -> NDArray[np.uint8]:
-        """Return the frames of a random clip (T, H, W, C) of a video, for the clip `key`."""
+    def _frames(self, clip: Clip, index: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+        """Return the frames of a random clip (T, H, W, C) of a video, for `clip`."""
         begin = rng.bit_generator.state
 
         def take(video: RandomAccessVideo) -> NDArray[np.uint8]:
             rng.bit_generator.state = begin  # a second try is to be the first one
             return video.frames(self.choose(video.times, clips=1, rng=rng)[0])
 
-        return _read(self, key, index, take)
+        return _read(self, clip, index, take)
 
 
 class AllViews(Dataset[Item]):
@@ -236,15 +236,15 @@ class AllViews(Dataset[Item]):
 
 def _read(
     clips: TrainingClips | AllViews,
-    key: Key,
+    clip: Clip,
     index: int,
     take: Callable[[RandomAccessVideo], NDArray[np.uint8]],
 ) -> NDArray[np.uint8]:
-    """Return what `take` makes of a video, for the clip `key`."""
+    """Return what `take` makes of a video, for `clip`."""
     path = clips.split.path(index)
     if reason := clips.given_up.get(index):
         raise KnownBroken(f"{path}: {reason}")
-    with clips.reads.noted(key, index) if clips.reads else nullcontext():
+    with clips.reads.noted(clip, index) if clips.reads else nullcontext():
         return read_video(path, partial(clips.open, index), take)
 
 
