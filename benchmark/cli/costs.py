@@ -18,24 +18,28 @@ BLOCKS = {"depth": 2, "frames": 4}  # of ViT-B/16: minutes on two cores
 
 def bench_arguments(parser: ArgumentParser) -> None:
     """Add what `bench` takes."""
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--methods", nargs="+", metavar="METHOD", help="such as aim,ratio=0.5")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default cpu")
+    parser.add_argument(
+        "--methods", nargs="+", metavar="METHOD", help="to time, such as aim,ratio=0.5"
+    )
     parser.add_argument("--full", action="store_true", help="all of ViT-B/16, 8 frames")
-    parser.add_argument("--backbone", metavar="NAME", help="of a file in recipes/backbones")
+    parser.add_argument("--backbone", metavar="NAME", help="a file in recipes/backbones")
     for name, what in {
         "depth": "blocks of the ViT",
-        "size": "px of a frame",
-        "frames": "of a clip",
-        "batch": "clips in a step",
-        "rounds": "that medians are of, default 3",
+        "size": "side of a frame in pixels",
+        "frames": "frames of a clip",
+        "batch": "clips of a step",
+        "rounds": "timings that a median is of, default 3",
     }.items():
         parser.add_argument(f"--{name}", type=int, metavar="N", help=what)
-    parser.add_argument("--precision", choices=PRECISIONS, default=PRECISIONS[0])
-    parser.add_argument("--compile", action="store_true", help="each block, by torch.compile")
-    parser.add_argument("--growth", action="store_true", help="how a step grows with frames, ...")
-    parser.add_argument("--loading", action="store_true", help="how fast clips are made")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write what was measured there")
-    parser.add_argument("--save", action="store_true", help="write it to results/bench")
+    parser.add_argument(
+        "--precision", choices=PRECISIONS, default=PRECISIONS[0], help="default 32-true"
+    )
+    parser.add_argument("--compile", action="store_true", help="compile each block")
+    parser.add_argument("--growth", action="store_true", help="scale frames, size, depth, batch")
+    parser.add_argument("--loading", action="store_true", help="time data loading instead")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there")
+    parser.add_argument("--save", action="store_true", help="write the results to results/bench")
 
 
 def bench(args: Namespace) -> None:
@@ -142,23 +146,22 @@ def _benched(methods: list[str], how: "Settings", device: str) -> "Bench":
 
 def forecast_arguments(parser: ArgumentParser) -> None:
     """Add what `forecast` takes."""
-    parser.add_argument(
-        "name", nargs="?", metavar="SWEEP", help="of recipes/sweeps, or a run's name"
-    )
+    parser.add_argument("name", nargs="?", metavar="SWEEP", help="a sweep, or a run")
     parser.add_argument("--all", action="store_true", help="every sweep of real videos, on an H100")
     parser.add_argument("--save", action="store_true", help="write it to recipes/README.md")
     where = parser.add_mutually_exclusive_group()
-    where.add_argument("--gpu", metavar="KIND", help="such as h100: its runs are on GPUs")
-    where.add_argument("--cpu", action="store_true", help="on the cores of this machine (default)")
-    parser.add_argument("--count", type=int, metavar="N", help="GPUs, or cores that train")
-    parser.add_argument("--cores", type=int, metavar="N", help="that decode, beside GPUs")
-    parser.add_argument("--videos", type=int, nargs=2, metavar=("TRAIN", "TEST"))
+    where.add_argument("--gpu", metavar="KIND", help="run on GPUs of this kind, such as h100")
+    where.add_argument("--cpu", action="store_true", help="run on this machine's cores (default)")
+    parser.add_argument("--count", type=int, metavar="N", help="of GPUs, or of cores that train")
+    parser.add_argument("--cores", type=int, metavar="N", help="cores that decode, beside GPUs")
+    counts = ("TRAIN", "TEST")
+    parser.add_argument("--videos", type=int, nargs=2, metavar=counts, help="of the dataset")
 
 
 def forecast(args: Namespace) -> None:
-    """Foresee hours, memory, decoding cores and disk of a sweep; what will not fit or will wait.
+    """Forecast hours, memory, decoding cores and disk of a sweep; what will not fit or will wait.
 
-    benchmark forecast digits
+    benchmark forecast fair_digits
     benchmark forecast quick --gpu h100 --count 8 --cores 128
     benchmark forecast paper/kinetics400/vit_b16_clip/aim --gpu a100 trainer.devices=8 --count 8
     benchmark forecast --all

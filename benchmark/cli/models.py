@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 def profile_arguments(parser: ArgumentParser) -> None:
     """Add what `profile` takes."""
     a_run(parser)
-    parser.add_argument("--json", action="store_true", help="for machines")
-    parser.add_argument("--classes", type=int, help="without looking at the data")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--classes", type=int, metavar="K", help="so many; reads no dataset")
 
 
 def profile(args: Namespace) -> None:
-    """Print what a run costs, the published figures beside ours: parameters, MACs, checkpoint.
+    """Print parameters, MACs and checkpoint size of a run, the published figures beside ours.
 
     benchmark profile quick/digits_motion/vit_digits/aim
     """
@@ -38,14 +38,16 @@ def profile(args: Namespace) -> None:
 
 def convert_arguments(parser: ArgumentParser) -> None:
     """Add what `convert` takes."""
-    parser.add_argument("file", type=Path, metavar="FILE", help="the authors' file")
+    parser.add_argument("file", type=Path, metavar="FILE", help="the authors' checkpoint")
     a_run(parser)
-    parser.add_argument("--base", type=Path, metavar="FILE", help="CLIP's, if FILE has none")
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE")
+    parser.add_argument(
+        "--base", type=Path, metavar="FILE", help="CLIP's weights, where FILE lacks them"
+    )
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="a .safetensors file")
 
 
 def convert(args: Namespace) -> None:
-    """Turn an authors' file into a checkpoint of ours, under the recipe of a run.
+    """Convert the authors' checkpoint into one of ours, under the recipe of a run.
 
     benchmark convert vit_b_clip_8frame_k400.pth quick/digits_motion/vit_b16_clip/aim
     """
@@ -75,7 +77,7 @@ def a_checkpoint(parser: ArgumentParser) -> None:
 def test_arguments(parser: ArgumentParser) -> None:
     """Add what `test` takes."""
     a_checkpoint(parser)
-    parser.add_argument("name", nargs="?", metavar="NAME", help="test as this run does")
+    parser.add_argument("name", nargs="?", metavar="NAME", help="a run, to test under its recipe")
 
 
 def test(args: Namespace) -> None:
@@ -134,8 +136,14 @@ def examine_arguments(parser: ArgumentParser) -> None:
 
     a_checkpoint(parser)
     parser.add_argument("--only", metavar="TEST,...", help=f"of {', '.join(TESTS)}; default all")
-    parser.add_argument("--videos", type=int, metavar="N", help="about so many, at random")
-    parser.add_argument("--clips", type=int, default=4, metavar="N", help="of views; default 4")
+    parser.add_argument("--videos", type=int, metavar="N", help="a random sample of about N videos")
+    parser.add_argument(
+        "--clips",
+        type=int,
+        default=4,
+        metavar="N",
+        help="most temporal clips of a video; default 4",
+    )
 
 
 def examine(args: Namespace) -> None:
@@ -171,7 +179,9 @@ def examine(args: Namespace) -> None:
 def merge_arguments(parser: ArgumentParser) -> None:
     """Add what `merge` takes."""
     a_checkpoint(parser)
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE", required=True)
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="FILE", required=True, help="a .safetensors file"
+    )
 
 
 def merge(args: Namespace) -> None:
@@ -204,7 +214,7 @@ def merge(args: Namespace) -> None:
 
 def pretrain_arguments(parser: ArgumentParser) -> None:
     """Add what `pretrain` takes."""
-    parser.add_argument("--output", type=Path, metavar="FILE", help="where to write weights")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="of the new weights")
 
 
 def pretrain(args: Namespace) -> None:

@@ -48,7 +48,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         if verb.overrides:
             usage = own.format_usage().removeprefix("usage: ").strip()
             own.usage = f"{usage} [KEY=VALUE ...]"
-            own.epilog = "What stands as KEY=VALUE overrides the recipe."
+            own.epilog = "KEY=VALUE overrides a key of the recipe."
     if argv and not argv[0].startswith("-") and argv[0] not in VERBS:
         raise UserError(f"no verb {argv[0]!r}{nearest(argv[0], VERBS)}")
     args, rest = parser.parse_known_args(argv)  # overrides may stand before and after options

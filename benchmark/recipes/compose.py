@@ -138,9 +138,7 @@ def load(name: str, overrides: Sequence[str] = ()) -> Recipe:
     chosen = [(key, value) for key, value in parsed if key != CALLED]
     for key, _ in chosen:
         if key in ("name", "complete"):
-            raise UserError(
-                f"{COMMAND_LINE}: {key} is not for overriding, it follows from the name"
-            )
+            raise UserError(f"{COMMAND_LINE}: {key} cannot be overridden: it follows from the name")
         if key in SECTIONS | FREE:
             raise UserError(f"{COMMAND_LINE}: set the keys of {key} one by one: {key}.KEY=VALUE")
     layers += [(NAME, _nest(f"method.{key}", value)) for key, value in options]
@@ -219,7 +217,9 @@ def _run_name(name: str) -> RunName:
     """Return a run's name, checked: of every axis there is a recipe."""
     run = RunName.parse(name)
     if "~" in "".join(run.options):
-        raise UserError(f"{name!r} is cut; give protocol/data/backbone/method and its overrides")
+        raise UserError(
+            f"{name!r} is shortened: give protocol/data/backbone/method and the overrides"
+        )
     for axis, folder in AXES.items():
         part = getattr(run, axis)
         if part not in (there := names(folder)):

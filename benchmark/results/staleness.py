@@ -76,11 +76,11 @@ def nothing_to_do(today: Recipe) -> str | None:
     found, file = standing(today), display_path(record.path(today.name))
     match found:
         case Standing("stale"):
-            raise UserError(f"{file} is of another recipe: {found.detail}; --again makes it again")
+            raise UserError(f"{file} is of another recipe: {found.detail}; --again replaces it")
         case Standing("other data"):
             raise UserError(f"{file} is of other data: {found.detail}; {to_do()}")
         case Standing("done"):
-            return f"nothing to do: {file} exists (--again makes it again): {found.detail}"
+            return f"nothing to do: {file} exists (--again replaces it): {found.detail}"
         case Standing("broken"):
             print(f"{found.detail}: it is made again", file=sys.stderr)
     return None

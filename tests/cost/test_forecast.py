@@ -26,7 +26,7 @@ MACHINE = Machine(
     date="2026-11-28",
 )
 WORK = Work(recipe="aim", method="aim", width=96, depth=4, precision="32-true")
-DIGITS = "digits/digits_motion/vit_digits"
+DIGITS = "fair/digits_motion/vit_digits"
 K400 = "own/kinetics400/vit_b16_clip/st_adapter"
 
 

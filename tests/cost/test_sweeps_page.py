@@ -86,8 +86,8 @@ def test_what_is_kept_is_read_as_it_was_written(tmp_path: Path) -> None:
     [
         ("forecast", "error: forecast what?"),
         ("forecast --all --gpu a100", "error: --all stands alone"),
-        ("forecast digits --all", "error: --all stands alone"),
-        ("forecast digits --save", "error: --save is for --all"),
+        ("forecast fair_digits --all", "error: --all stands alone"),
+        ("forecast fair_digits --save", "error: --save is for --all"),
     ],
 )
 def test_what_makes_no_sense_is_told(

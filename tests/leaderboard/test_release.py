@@ -26,7 +26,7 @@ from benchmark.results.schema import SplitChecksum
 from datamodules.dataset_info import Split
 from datamodules.files import ROOT
 
-TABLE = "digits/digits_motion/vit_digits"
+TABLE = "fair/digits_motion/vit_digits"
 CODE = ("c" * 40, False)
 CLASSES = tuple("abcd")
 TESTED = Split.of([f"{i}.mp4" for i in range(40)], np.arange(40) % 4, clusters=np.arange(40) // 2)

@@ -279,7 +279,7 @@ def test_the_words_that_there_are_are_lightnings():
 def test_the_committed_recipes_are_in_proportion():
     under = compose.RECIPES / "protocols"
     papers = [f"{f.relative_to(under).with_suffix('')}" for f in under.glob("paper*/*/*/*.yaml")]
-    for name in [*papers, f"{RUN}/full", "digits/digits_identity/vit_digits/full"]:
+    for name in [*papers, f"{RUN}/full", "fair/digits_identity/vit_digits/full"]:
         assert not proportion.of_recipe(load(name), here=False)
 
 

@@ -176,8 +176,8 @@ def test_a_wrong_name_is_told_with_the_right_one(name, wrong, right):
         ("method.sites=attn", "method.sites is 'attn'", "Sequence[str]"),
         ("method.name=st_adaptr", "'st_adaptr'", "'st_adapter'"),
         ("train=3", "the keys of train", "train.KEY=VALUE"),
-        ("name=x", "name is not for overriding", "follows"),
-        ("complete=true", "complete is not for overriding", "follows"),
+        ("name=x", "name cannot be overridden", "follows"),
+        ("complete=true", "complete cannot be overridden", "follows"),
         ("optim.lr", "'optim.lr'", "key=value"),
         ("=1", "'=1'", "key=value"),
         ("optim..lr=1", "'optim..lr=1'", "key=value"),
@@ -306,7 +306,7 @@ def test_a_name_stays_a_file_name_however_much_is_overridden():
     changed, other = load(RUN, many), load(RUN, [*many, "optim.lr=0.987654321"])
     assert len(changed.name.split("/")[4].encode()) <= 200
     assert changed.name != other.name
-    assert "is cut" in problem(changed.name)
+    assert "is shortened" in problem(changed.name)
 
 
 def test_a_later_override_wins_over_an_earlier_one():

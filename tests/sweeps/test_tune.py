@@ -138,7 +138,7 @@ def test_what_is_missing_is_tried(runs, protocol):
     assert tune("mine") == 0
     assert len(ran) == 2 * 2  # five values in the same range: three of them are the old ones
     ran.clear()
-    protocol(trials=5, epochs=0.7)
+    protocol(trials=5, epochs=1)
     assert tune("mine") == 0 and len(ran) == 2 * 5  # another recipe: nothing of it is known
 
 
