@@ -30,12 +30,12 @@ from benchmark.runs import progress
 from benchmark.runs.folder import CHECKPOINT
 from benchmark.tracking.inference_speed import InferenceSpeed
 from benchmark.tracking.memory import MemoryMonitor
+from benchmark.tracking.memory_limit import MemoryLimit, too_many, within_memory
 from benchmark.tracking.monitor import STARTING, TrainingMonitor
 from benchmark.tracking.testing import VideosTested
 from benchmark.training import evaluation, fsdp
 from benchmark.training.checkpointing import AtomicCheckpointIO, CheckpointGuard, ResumeCheckpoint
 from benchmark.training.evaluation import Scores
-from benchmark.training.memory_limit import MemoryLimit, too_many, within_memory
 from benchmark.training.provenance import code_state, data_provenance, environment
 from benchmark.training.task import Classification
 from benchmark.training.trainer import cluster, devices_of, make_trainer, trainer_arguments

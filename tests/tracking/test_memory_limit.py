@@ -17,8 +17,8 @@ from benchmark.recipes import compose
 from benchmark.runs import memory, process
 from benchmark.runs.memory import Room
 from benchmark.runs.process import RunCommand
+from benchmark.tracking.memory_limit import MemoryLimit, OutOfMemory, within_memory
 from benchmark.training.checkpointing import recount
-from benchmark.training.memory_limit import MemoryLimit, OutOfMemory, within_memory
 
 NAME = "quick/digits_motion/vit_digits/zeroi2v/seed3"
 SMALL = (
