@@ -17,6 +17,7 @@ from datamodules.files import demand_folder, why_unwritten
 CHECKPOINT = "last.ckpt"  # what the run goes on from
 LOG = "log.txt"  # its output
 PROGRESS = "progress.jsonl"  # what it tells while it works
+MEMORY = "memory.json"  # how many clips at once it has room for
 SUBMISSION = "slurm.json"  # the job of Slurm's that it was given to last
 AGAIN = "again"  # there while a run that was to start afresh has not ended
 SET_ASIDE = "old."  # before the name of a record that is being made again
