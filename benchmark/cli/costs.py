@@ -34,6 +34,7 @@ def bench_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--compile", action="store_true", help="each block, by torch.compile")
     parser.add_argument("--growth", action="store_true", help="how a step grows with frames, ...")
     parser.add_argument("--loading", action="store_true", help="how fast clips are made")
+    parser.add_argument("--sharing", action="store_true", help="what runs save that share clips")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write what was measured there")
     parser.add_argument("--save", action="store_true", help="write it to results/bench")
 
@@ -75,6 +76,11 @@ def bench(args: Namespace) -> None:
 
         found["loading"] = loading.measure()
         print(page.loading_table(found["loading"]))
+    elif args.sharing:
+        from benchmark.cost.speed import loading
+
+        found["sharing"] = loading.sharing()
+        print(page.sharing_table(found["sharing"]))
     else:
         found["benches"] = ()
         for how in _scales(args):
