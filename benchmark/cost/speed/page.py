@@ -67,9 +67,10 @@ def setting(how: Settings) -> str:
 
 def about(machine: Machine) -> str:
     """Return in words on what was measured."""
+    cores = f"{machine.cores} core{'' if machine.cores == 1 else 's'}"
     threads = f"{machine.threads} thread{'' if machine.threads == 1 else 's'}"
     return (
-        f"{machine.device}, {machine.cores} cores, {threads}; python {machine.python}, torch "
+        f"{machine.device}, {cores}, {threads}; python {machine.python}, torch "
         f"{machine.torch}, timm {machine.timm}; commit {machine.commit}, {machine.date}"
     )
 
