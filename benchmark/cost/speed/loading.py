@@ -16,7 +16,7 @@ from benchmark.results.speed import Loading, Sharing
 
 EPOCHS = 3  # and one that warms up
 COPIES = 4  # of each written video
-SHARED_COPIES, SHARED_EPOCHS = 40, 2  # of those that runs share
+SHARED_COPIES, SHARED_EPOCHS = 40, 1  # of those that runs share
 RUNS, WINDOW = 8, 0.1  # at once, and what is kept of an epoch
 DIGITS, WRITTEN = "digits", "H.264, 340 x 256, 10 s"
 DIGITS_RUN = "quick/digits_motion/vit_digits/linear_probe"
