@@ -1,7 +1,8 @@
 """What was measured of a kind of machine: `results/bench/<kind>.json`, typed.
 
 A machine's file holds a bench per setting, the growth of a step's cost, how fast clips are made,
-and what runs that share them save. `benchmark bench --save` writes it, `benchmark forecast` reads it.
+and what runs that share them save. `benchmark bench --save` writes it, `benchmark forecast` reads
+it.
 """
 
 import json

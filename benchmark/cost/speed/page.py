@@ -5,7 +5,16 @@ from collections.abc import Mapping, Sequence
 from benchmark.cost.speed.growth import slope
 from benchmark.leaderboard.markdown import code, escape, table
 from benchmark.results import speed
-from benchmark.results.speed import Bench, Growth, Loading, Machine, MachineSpeed, Row, Settings, Sharing
+from benchmark.results.speed import (
+    Bench,
+    Growth,
+    Loading,
+    Machine,
+    MachineSpeed,
+    Row,
+    Settings,
+    Sharing,
+)
 from datamodules.files import atomic_write
 
 NONE = "–"
