@@ -45,7 +45,8 @@ class VideoDataModule(LightningDataModule):
     split, -1 for a stand-in that is not scored; "broken" (B,): -1, or the index of a video that
     could not be decoded: in training another one stands in for it, in testing it is black.
     These two stay on the host, where reading them waits for nothing. Training batches also hold
-    "epoch" (B,) and, where clips are mixed, "target" (B, K).
+    "epoch" (B,), where clips are mixed "target" (B, K), and in a smaller last step "weight" (B,),
+    what the loss of each clip counts in their mean, 0 for one that fills the step up.
 
     What is random about a training sample is a function of (seed, epoch, index). A step sees the
     same clips at every world size, and so does every forward pass of a test.
@@ -71,6 +72,8 @@ class VideoDataModule(LightningDataModule):
         std: Likewise.
         workers: Processes that decode; 0 decodes where it trains.
         max_batch_per_device: Clips at once; a larger share of a step is accumulated.
+        drop_last: Whether training clips that do not fill an epoch's last step are left out; else
+            they make a smaller one.
 
     Attributes:
         data: The dataset.
@@ -96,6 +99,7 @@ class VideoDataModule(LightningDataModule):
         std: Sequence[float],
         workers: int,
         max_batch_per_device: int | None = None,
+        drop_last: bool = True,
     ) -> None:
         super().__init__()
         self.data, self.evaluation_split = data, data.evaluation_split
@@ -107,7 +111,7 @@ class VideoDataModule(LightningDataModule):
         self._batch, self._test_batch = batch, max(1, test_batch // self.views)
         self._mean = torch.tensor(mean).view(-1, 1, 1, 1)
         self._std = torch.tensor(std).view(-1, 1, 1, 1)
-        self._workers, self._most = workers, max_batch_per_device
+        self._workers, self._most, self._drop_last = workers, max_batch_per_device, drop_last
         self.decoded = [0, 0]
         self._kept: KeptViews | None = None
 
@@ -130,13 +134,22 @@ class VideoDataModule(LightningDataModule):
             rank=rank,
             epoch=epoch,
             done=done * part,
+            part=part,
+            drop_last=self._drop_last,
+            multiple=self._multiple,
         )
         return self._loader(self._training, sampler, part)
 
     @property
     def steps(self) -> int:
         """Steps of an epoch."""
-        return len(self._training) // self._batch
+        full, rest = divmod(len(self._training), self._batch)
+        return full + (rest > 0 and not self._drop_last)
+
+    @property
+    def used(self) -> int:
+        """Clips that an epoch trains on."""
+        return min(len(self._training), self.steps * self._batch)
 
     def val_dataloader(self) -> DataLoader[Item] | list[Any]:
         """Return this rank's videos of the holdout, or nothing where there is none."""
@@ -161,7 +174,11 @@ class VideoDataModule(LightningDataModule):
         Raises:
             UserError: `batch` cannot be split over `world` ranks, or into parts small enough.
         """
-        return accumulation(self._batch, world, self._most, multiple=2 if self._mixes else 1)
+        return accumulation(self._batch, world, self._most, multiple=self._multiple)
+
+    @property
+    def _multiple(self) -> int:
+        return 2 if self._mixes else 1
 
     @property
     def _mixes(self) -> bool:
@@ -251,7 +268,7 @@ class VideoDataModule(LightningDataModule):
             lends=False,
             seed=clips.seed,
             videos=len(clips),
-            used=self.steps * self._batch,
+            used=self.used,
             epochs=max(1, self.trainer.max_epochs or 1),
             slack=(2 * self._workers + 2) * self._batch,  # a loader prefetches two of each worker
             size=slot_size(clips.frames, 3, clips.size, clips.size),

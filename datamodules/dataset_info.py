@@ -140,10 +140,11 @@ class DatasetInfo:
     swaps: tuple[tuple[int, int], ...] = ()
     # The accuracy on "test" that no model blind to the order of frames can exceed, if one is known.
     order_blind_ceiling: float | None = None
-    chosen: tuple[int, ...] | None = None  # few shots: which of the listed train videos they are
+    # Few shots, or a fraction: which of the listed train videos they are.
+    chosen: tuple[int, ...] | None = None
     held_out: tuple[int, ...] | None = None  # which of the train videos became "holdout"
     warnings: tuple[str, ...] = ()  # what is odd in its lists, a line each
-    # The splits before few shots were chosen or a holdout was taken; left out: as `splits` is.
+    # The splits before any were chosen or a holdout was taken; left out: as `splits` is.
     listed: Mapping[str, Split] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -9,6 +9,7 @@ digits (`datasets/_digits.py`), whose keys are those of MIX for clip 0 and seeds
 pretraining of their backbone, whose one key is that of SAMPLE for clip 0, seed 0 and epoch 0.
 """
 
+import hashlib
 from enum import IntEnum
 
 import numpy as np
@@ -26,7 +27,6 @@ class Stream(IntEnum):
     ORDER = 1  # the order of training clips: epoch
     MIX = 2  # how two clips are mixed: epoch, index of the first
     HOLDOUT = 101  # which videos are held out: how many there are
-    SHOTS = 102  # which videos of a class are the few: class
     WEIGHTS = 103  # of a backbone that has none (`backbone.weights=random`)
     EXAMINATION = 104  # how a test video is altered to examine a model: index
     TUNING = 110  # which values are tried together: number of the key
@@ -37,7 +37,6 @@ LENGTHS = {
     Stream.ORDER: 1,
     Stream.MIX: 2,
     Stream.HOLDOUT: 1,
-    Stream.SHOTS: 1,
     Stream.WEIGHTS: 0,
     Stream.EXAMINATION: 1,
     Stream.TUNING: 1,
@@ -61,3 +60,11 @@ def generator(stream: Stream, seed: int, *key: int) -> np.random.Generator:
     if not all(0 <= word < WORD for word in words):
         raise ValueError(f"seed {seed} and key {key} must be within 0 to {WORD - 1}")
     return np.random.default_rng(words)
+
+
+def place(seed: int, name: str) -> int:
+    """Return the place of a name in a random order of all names there could be, below 2^64.
+
+    It is a function of the two alone: names that are added or left out move no other one.
+    """
+    return int.from_bytes(hashlib.sha256(f"{seed}\0{name}".encode()).digest()[:8], "big")

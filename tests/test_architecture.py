@@ -32,7 +32,6 @@ LAYERS = [  # from the ground up; a room imports of ours only what stands on a l
     {"datamodules.datamodule", "datamodules.speed"},
     {"benchmark.errors"},
     {"benchmark.lookup", "benchmark.terminal"},
-    {"benchmark.method_facts"},
     {"benchmark.models"},
     {"benchmark.methods"},
     {"benchmark.official"},

@@ -151,6 +151,6 @@ def test_a_run_is_a_task_and_its_data(tmp_path: Path) -> None:
 
 def test_the_committed_records_are_there() -> None:
     found = benchmark.load_records(ROOT / "results" / "digits" / "digits_motion")
-    assert {f"digits/digits_motion/vit_digits/aim/seed{seed}" for seed in range(3)} <= {
+    assert {f"fair/digits_motion/vit_digits/aim/seed{seed}" for seed in range(3)} <= {
         record.name for record in found
     }

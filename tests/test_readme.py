@@ -6,11 +6,8 @@ a reader would put there: a command with one is only parsed, a path is followed 
 
 import ast
 import builtins
-import functools
 import itertools
 import re
-import shlex
-import subprocess
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from importlib.util import find_spec
@@ -19,42 +16,30 @@ from unittest.mock import Mock
 
 import pytest
 import test_architecture
+from commands import FENCE, PAGES, PLACEHOLDER, Said, about_commands, commands, inline, is_commands
 
-from benchmark.cli.data import split_words
-from benchmark.cli.parser import parse
 from benchmark.errors import UserError
 from benchmark.recipes import compose
+from benchmark.recipes.method_list import listed
 from benchmark.recipes.schema import FREE, KEYS, SECTIONS
-from benchmark.sweeps.jobs import Job
-from benchmark.sweeps.plan import plan
 from datamodules.files import ROOT
 
-FOLDERS = ("benchmark", "datamodules", "recipes", "results", "tests")
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
-PAGES += sorted(page for folder in FOLDERS for page in (ROOT / folder).rglob("README.md"))
-
-FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-PLACEHOLDER = re.compile(r"\b[A-Z]+\b|\bseedN\b|<|\*|\.\.\.|\{")
-COMMAND = re.compile(r"(make|benchmark|torchrun) |\.venv/bin/|python -m benchmark ")
 SUFFIXES = ("py", "yaml", "md", "json", "svg", "sh", "toml", "txt", "safetensors")
 PATH = re.compile(rf"[\w.,={{}}<>*-]*(/[\w.,=~{{}}<>*-]*)+|[\w-]+\.({'|'.join(SUFFIXES)})")
 KEY = re.compile(r"(\w+(\.\w+)+)(=\S+)?")
 EXTRAS = {"onnxruntime"}  # nothing is said of what is not installed
 MADE = ("runs/", "results/scratch", "results/quick", ".venv/", "protocol/")  # or told by its parts
-Said = Iterator[str]
 
 
 def complaints(text: str, folder: Path) -> list[str]:
     """Return what is wrong in a page that lies in `folder`."""
-    fences = FENCE.findall(text)
-    prose = FENCE.sub("", text)
-    inline = [" ".join(each.split()) for each in re.findall(r"`([^`]+)`", prose)]
-    targets = re.findall(r"\]\(([^)#]+)\)", prose)
+    fences, words = FENCE.findall(text), inline(text)
+    targets = re.findall(r"\]\(([^)#]+)\)", FENCE.sub("", text))
     return [
         *itertools.chain.from_iterable(map(about_python, pythons(fences))),
-        *about_commands([*commands(fences), *filter(COMMAND.match, inline)]),
-        *about_paths([*inline, *paths_in(fences)], folder, written=new_files(fences)),
-        *about_keys(inline),
+        *about_commands(commands(text)),
+        *about_paths([*words, *paths_in(fences)], folder, written=new_files(fences)),
+        *about_keys(words),
         *(
             f"link to {target}"
             for target in targets
@@ -67,17 +52,10 @@ def pythons(fences: list[tuple[str, str]]) -> Iterator[str]:
     yield from (block for language, block in fences if language == "python")
 
 
-def commands(fences: list[tuple[str, str]]) -> Iterator[str]:
-    for language, block in fences:
-        if language != "python":
-            lines = block.replace("\\\n", " ").splitlines()
-            yield from (line for line in lines if COMMAND.match(line))
-
-
 def paths_in(fences: list[tuple[str, str]]) -> Iterator[str]:
     """Yield what looks like a path in blocks that are no code and no commands: trees, lists."""
     for language, block in fences:
-        if language not in ("python", "yaml") and not any(map(COMMAND.match, block.splitlines())):
+        if language not in ("python", "yaml") and not is_commands(block):
             yield from (word.strip("(),;:") for word in block.split())
 
 
@@ -124,85 +102,6 @@ def is_read(node: ast.Name) -> bool:
     return isinstance(node.ctx, ast.Load)
 
 
-def about_commands(lines: list[str]) -> Said:
-    targets = []
-    for line in lines:
-        if not line.startswith(("make", "benchmark", "torchrun")):
-            yield f"{line}: commands are written as `benchmark VERB`"
-            continue
-        words = shlex.split(line, comments=True)
-        if words[0] == "make":
-            targets += [word for word in words[1:] if "=" not in word]
-            yield from (f"{line}: {said}" for said in about_variables(words[1:]))
-            continue
-        try:
-            if "benchmark.run" in words:
-                name, *overrides = words[words.index("benchmark.run") + 1 :]
-                compose.load(name, overrides)
-            else:
-                about_verb(words[1:])
-        except (UserError, ValueError) as error:
-            yield f"{line}: {error}"
-    yield from about_targets(sorted(set(targets)))
-
-
-def about_verb(words: list[str]) -> None:
-    """Parse a command, and load what it names.
-
-    Raises:
-        UserError: something in it is not there.
-    """
-    try:
-        args = parse(words)
-    except SystemExit:  # --help
-        return
-    if any(map(PLACEHOLDER.search, words)):
-        return
-    match words[0]:
-        case "show" | "run" | "profile" | "convert":
-            compose.load(args.name, args.overrides)
-        case "sweep" | "status" | "dashboard":
-            planned(args.name, tuple(getattr(args, "overrides", ())))
-        case "audit" | "prepare":
-            about_data([*args.words, *args.overrides])
-
-
-@functools.cache
-def planned(name: str, overrides: tuple[str, ...] = ()) -> list[Job]:
-    return plan(name, overrides)
-
-
-def about_data(words: list[str]) -> None:
-    known = dict.fromkeys(("workers", "short_side", "group", "quality"), 1)
-    names, overrides, _ = split_words(words, known)
-    for name in names:
-        compose.load(f"quick/{name}/vit_digits/aim", overrides)
-
-
-def about_variables(words: list[str]) -> Said:
-    makefile = (ROOT / "Makefile").read_text()
-    for name, _, value in (word.partition("=") for word in words if "=" in word):
-        if f"$({name})" not in makefile:
-            yield f"make knows no {name}"
-        elif name == "SWEEP" and not PLACEHOLDER.search(value):
-            try:
-                planned(value)
-            except UserError as error:
-                yield str(error)
-
-
-def about_targets(targets: list[str]) -> Said:
-    """Ask make for all targets at once, and for each where it knows one of them not."""
-    known = (ROOT / "Makefile").read_text()
-    phony = re.search(r"^\.PHONY: (.*)$", known, re.MULTILINE)
-    assert phony
-    yield from (f"make {each}: no such target" for each in targets if each not in phony[1].split())
-    if targets := [each for each in targets if each in phony[1].split()]:
-        ended = subprocess.run(["make", "-n", *targets], cwd=ROOT, capture_output=True, text=True)
-        if ended.returncode:
-            yield f"make -n {' '.join(targets)}: {ended.stderr.strip()}"
-
-
 def about_paths(words: list[str], folder: Path, *, written: set[str]) -> Said:
     for word in words:
         if not PATH.fullmatch(word) or word.startswith(MADE) or "=" in word.split("/")[0]:
@@ -247,7 +146,7 @@ def test_the_pages_are_found_and_hold_something() -> None:
     text = (ROOT / "README.md").read_text()
     fences = FENCE.findall(text)
     assert len(PAGES) >= 7 and ROOT / "benchmark" / "methods" / "README.md" in PAGES
-    assert len(list(commands(fences))) > 15 and len(list(pythons(fences))) >= 3
+    assert len(commands(text)) > 20 and len(list(pythons(fences))) >= 3
 
 
 @pytest.mark.parametrize(
@@ -262,6 +161,10 @@ def test_the_pages_are_found_and_hold_something() -> None:
         ("`benchmark swep quick`", "no verb 'swep'"),
         ("`python -m benchmark list`", "are written as `benchmark VERB`"),
         ("```\nbenchmark sweep quik\n```", "no sweep 'quik'"),
+        ("```\nRUNS=x benchmark sweep quik\n```", "no sweep 'quik'"),
+        ("```\nmake sweep\nbnchmark list\n```", "bnchmark list: commands are written"),
+        ("```\npip install -e '.[page,pages]'\n```", "no extra pages"),
+        ("`pytest tests/test_raedme.py`", "no path tests/test_raedme.py"),
         ("```bash\nbenchmark audit ucf data.root=x\n```", "no data 'ucf'"),
         (
             "```\nbenchmark show quick/digits_motion/vit_digits/aim optim.lrr=1\n```",
@@ -303,12 +206,22 @@ make sweep SWEEP=quick ON=ray
     assert complaints(page, ROOT / "benchmark") == []
 
 
-def test_the_method_that_the_readme_adds_is_one() -> None:
+def test_every_paper_has_its_notes() -> None:
+    notes = (ROOT / "benchmark" / "methods").glob("*_methods.md")
+    text = " ".join(" ".join(page.read_text().split()) for page in notes)
+    papers = {each.paper for each in listed() if each.paper}
+    assert len(papers) > 25 and not [paper for paper in papers if paper not in text]
+
+
+def test_the_method_that_the_readme_adds_is_one_and_is_not_there() -> None:
     import timm
 
     from benchmark.models import VideoViT
 
-    blocks = list(pythons(FENCE.findall((ROOT / "README.md").read_text())))
+    page = (ROOT / "README.md").read_text()
+    written = re.findall(r"^```(?:python|yaml)\n# (\S+)\n", page, re.MULTILINE)
+    assert len(written) == 2 and not any((ROOT / each).exists() for each in written)
+    blocks = list(pythons(FENCE.findall(page)))
     (block,) = (each for each in blocks if each.startswith("# benchmark/methods/"))
     made: dict[str, Callable[[VideoViT], None]] = {}
     exec(block, made)

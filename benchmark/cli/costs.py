@@ -18,25 +18,29 @@ BLOCKS = {"depth": 2, "frames": 4}  # of ViT-B/16: minutes on two cores
 
 def bench_arguments(parser: ArgumentParser) -> None:
     """Add what `bench` takes."""
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--methods", nargs="+", metavar="METHOD", help="such as aim,ratio=0.5")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default cpu")
+    parser.add_argument(
+        "--methods", nargs="+", metavar="METHOD", help="to time, such as aim,ratio=0.5"
+    )
     parser.add_argument("--full", action="store_true", help="all of ViT-B/16, 8 frames")
-    parser.add_argument("--backbone", metavar="NAME", help="of a file in recipes/backbones")
+    parser.add_argument("--backbone", metavar="NAME", help="a file in recipes/backbones")
     for name, what in {
         "depth": "blocks of the ViT",
-        "size": "px of a frame",
-        "frames": "of a clip",
-        "batch": "clips in a step",
-        "rounds": "that medians are of, default 3",
+        "size": "side of a frame in pixels",
+        "frames": "frames of a clip",
+        "batch": "clips of a step",
+        "rounds": "timings that a median is of, default 3",
     }.items():
         parser.add_argument(f"--{name}", type=int, metavar="N", help=what)
-    parser.add_argument("--precision", choices=PRECISIONS, default=PRECISIONS[0])
-    parser.add_argument("--compile", action="store_true", help="each block, by torch.compile")
-    parser.add_argument("--growth", action="store_true", help="how a step grows with frames, ...")
-    parser.add_argument("--loading", action="store_true", help="how fast clips are made")
-    parser.add_argument("--sharing", action="store_true", help="what runs save that share clips")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write what was measured there")
-    parser.add_argument("--save", action="store_true", help="write it to results/bench")
+    parser.add_argument(
+        "--precision", choices=PRECISIONS, default=PRECISIONS[0], help="default 32-true"
+    )
+    parser.add_argument("--compile", action="store_true", help="compile each block")
+    parser.add_argument("--growth", action="store_true", help="scale frames, size, depth, batch")
+    parser.add_argument("--loading", action="store_true", help="time data loading instead")
+    parser.add_argument("--sharing", action="store_true", help="time clips that runs share")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there")
+    parser.add_argument("--save", action="store_true", help="write the results to results/bench")
 
 
 def bench(args: Namespace) -> None:
@@ -148,30 +152,38 @@ def _benched(methods: list[str], how: "Settings", device: str) -> "Bench":
 
 def forecast_arguments(parser: ArgumentParser) -> None:
     """Add what `forecast` takes."""
-    parser.add_argument("name", metavar="SWEEP", help="of recipes/sweeps, or a run's name")
+    parser.add_argument("name", nargs="?", metavar="SWEEP", help="a sweep, or a run")
+    parser.add_argument("--all", action="store_true", help="every sweep of real videos, on an H100")
+    parser.add_argument("--save", action="store_true", help="write it to recipes/README.md")
     where = parser.add_mutually_exclusive_group()
-    where.add_argument("--gpu", metavar="KIND", help="such as h100: its runs are on GPUs")
-    where.add_argument("--cpu", action="store_true", help="on the cores of this machine (default)")
-    parser.add_argument("--count", type=int, metavar="N", help="GPUs, or cores that train")
-    parser.add_argument("--cores", type=int, metavar="N", help="that decode, beside GPUs")
-    parser.add_argument("--videos", type=int, nargs=2, metavar=("TRAIN", "TEST"))
+    where.add_argument("--gpu", metavar="KIND", help="run on GPUs of this kind, such as h100")
+    where.add_argument("--cpu", action="store_true", help="run on this machine's cores (default)")
+    parser.add_argument("--count", type=int, metavar="N", help="of GPUs, or of cores that train")
+    parser.add_argument("--cores", type=int, metavar="N", help="cores that decode, beside GPUs")
+    counts = ("TRAIN", "TEST")
+    parser.add_argument("--videos", type=int, nargs=2, metavar=counts, help="of the dataset")
 
 
 def forecast(args: Namespace) -> None:
-    """Foresee hours, memory, decoding cores and disk of a sweep; what will not fit or will wait.
+    """Forecast hours, memory, decoding cores and disk of a sweep; what will not fit or will wait.
 
-    benchmark forecast digits
+    benchmark forecast fair_digits
     benchmark forecast quick --gpu h100 --count 8 --cores 128
     benchmark forecast paper/kinetics400/vit_b16_clip/aim --gpu a100 trainer.devices=8 --count 8
+    benchmark forecast --all
     """
     from benchmark.cost.forecast import hardware
     from benchmark.cost.forecast import page as forecast_page
-    from benchmark.cost.forecast.foresee import foresee
+    from benchmark.cost.forecast.foresee import foresee, trials
     from benchmark.results import record, speed
     from benchmark.sweeps.devices import cores
     from benchmark.sweeps.plan import job, plan
     from datamodules.sharing.memory import free_memory
 
+    if args.all or args.name is None:
+        return _forecast_all(args)
+    if args.save:
+        raise UserError("--save is for --all: what all sweeps take stands in recipes/README.md")
     for name in ("count", "cores"):
         if (number := getattr(args, name)) is not None and number < 1:
             raise UserError(f"--{name} {number}: not a number above 0")
@@ -186,10 +198,34 @@ def forecast(args: Namespace) -> None:
         own = machine("cpu")
         memory = free_memory()
         on = hardware.cpu(own.device, own.kind, args.count or cores(), memory, machines)
-    runs = foresee(recipes, on, tuple(args.videos) if args.videos else None)
+    videos = tuple(args.videos) if args.videos else None
+    runs = foresee(recipes, on, videos)
+    tried = trials(recipes, tuned=False)
+    before = foresee([trial for trial, _ in tried], on, videos)
+    times = (times for _, times in tried)
     files = {each.name: record.path(each.name) for each in recipes}
     found = {name: record.read(file) for name, file in files.items() if file.exists()}
-    print(forecast_page.text(runs, on, None if args.gpu else found))
+    own = [*zip(before, times, strict=True)]
+    print(forecast_page.text(runs, on, None if args.gpu else found, own))
+
+
+def _forecast_all(args: Namespace) -> None:
+    """Print what every committed sweep of real videos takes, and write it where asked."""
+    from benchmark.cost.forecast import models, sweeps_page
+    from benchmark.sweeps.plan import plan
+
+    if not args.all:
+        raise UserError("forecast what? Name a sweep or a run, or say --all")
+    others = (args.name, args.gpu, args.cpu, args.count, args.cores, args.videos, args.overrides)
+    if any(others):
+        raise UserError("--all stands alone: every sweep as it is committed, on one H100")
+    real = {name: [each.recipe for each in plan(name)] for name in sweeps_page.names()}
+    if args.save:
+        models.keep(recipe for recipes in real.values() for recipe in recipes)
+    own = sweeps_page.sweeps_table(real)
+    print(own)
+    if args.save:
+        sweeps_page.write(own)
 
 
 VERBS = {

@@ -13,11 +13,13 @@ MOST = 1024  # of processes
 
 def some_data(parser: ArgumentParser) -> None:
     """Add the names of datasets; overrides may stand among them."""
-    parser.add_argument("words", nargs="+", metavar="DATA", help="of a file in recipes/data")
+    parser.add_argument(
+        "words", nargs="+", metavar="DATA", help="a dataset, a file in recipes/data"
+    )
 
 
 def audit(args: Namespace) -> int:
-    """Look at every video of datasets before training on them; tell and note which are broken.
+    """Check every video of datasets before training on them; list and note the broken ones.
 
     benchmark audit ucf101 data.root=/data/ucf101
     """
@@ -38,11 +40,13 @@ def audit(args: Namespace) -> int:
 def prepare_arguments(parser: ArgumentParser) -> None:
     """Add what `prepare` takes."""
     some_data(parser)
-    parser.add_argument("-o", "--output", type=Path, metavar="DIR", required=True)
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="DIR", required=True, help="a new folder"
+    )
 
 
 def prepare(args: Namespace) -> int:
-    """Encode the videos of a dataset anew, small and quick to decode, into a folder of their own.
+    """Re-encode the videos of a dataset, small and quick to decode, into a folder of their own.
 
     benchmark prepare ucf101 data.root=/data/ucf101 -o /data/ucf101_256 short_side=256
     """
@@ -70,11 +74,13 @@ def prepare(args: Namespace) -> int:
 
 def bench_data_arguments(parser: ArgumentParser) -> None:
     """Add what `bench-data` takes."""
-    parser.add_argument("folder", nargs="?", type=Path, help="of videos; default: some it writes")
+    parser.add_argument(
+        "folder", nargs="?", type=Path, help="of videos; default: four that it writes"
+    )
 
 
 def bench_data(args: Namespace) -> None:
-    """Compare how fast decoders are on the videos of a folder, or on some that it writes.
+    """Compare the speed of decoders on the videos of a folder, or on some that it writes.
 
     benchmark bench-data
     """

@@ -21,15 +21,20 @@ def predict_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "videos", type=Path, nargs="+", metavar="VIDEO", help="files, or folders of them"
     )
-    parser.add_argument("--json", action="store_true", help="for machines: an object per line")
-    parser.add_argument("--top", type=int, default=5, metavar="N", help="classes each; default 5")
+    parser.add_argument("--json", action="store_true", help="print JSON, an object per line")
     parser.add_argument(
-        "--picture", type=Path, metavar="PLACE", help="the frames seen: a file, of many a folder"
+        "--top", type=int, default=5, metavar="N", help="classes of a video; default 5"
+    )
+    parser.add_argument(
+        "--picture",
+        type=Path,
+        metavar="PLACE",
+        help="draw the frames seen: a file, or for many a folder",
     )
 
 
 def predict(args: Namespace) -> int:
-    """Say what a trained model sees in videos: the five most probable classes of each.
+    """Predict the classes of videos: the five most probable of each.
 
     benchmark predict runs/quick/digits_motion/vit_digits/aim/seed0/last.ckpt videos/ --json
     """
@@ -68,7 +73,9 @@ def predict(args: Namespace) -> int:
 def export_arguments(parser: ArgumentParser) -> None:
     """Add what `export` takes."""
     a_checkpoint(parser)
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE", required=True)
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="FILE", required=True, help="ends in .pt2 or .onnx"
+    )
 
 
 def export(args: Namespace) -> None:
@@ -105,12 +112,16 @@ def explain_arguments(parser: ArgumentParser) -> None:
     """Add what `explain` takes."""
     a_checkpoint(parser)
     parser.add_argument("video", type=Path, metavar="VIDEO", help="a file, or a folder of frames")
-    parser.add_argument("-o", "--output", type=Path, metavar="PICTURE", required=True)
-    parser.add_argument("--class", dest="answer", metavar="NAME", help="instead of the answer")
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="PICTURE", required=True, help="the file to draw"
+    )
+    parser.add_argument(
+        "--class", dest="answer", metavar="NAME", help="explain this class, not the predicted one"
+    )
 
 
 def explain(args: Namespace) -> None:
-    """Draw where and when a model finds what it answers: maps over the frames of a video.
+    """Explain a prediction: maps, over space and time, drawn on the frames of a video.
 
     benchmark explain runs/quick/digits_motion/vit_digits/aim/seed0/last.ckpt video.mp4 -o why.png
     """

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from benchmark.cli.runs import a_run
 from benchmark.cli.verb import Verb, output_file
-from benchmark.errors import UserError
+from benchmark.errors import UserError, nearest
 
 if TYPE_CHECKING:
     from benchmark.results.schema import Metrics
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 def profile_arguments(parser: ArgumentParser) -> None:
     """Add what `profile` takes."""
     a_run(parser)
-    parser.add_argument("--json", action="store_true", help="for machines")
-    parser.add_argument("--classes", type=int, help="without looking at the data")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--classes", type=int, metavar="K", help="so many; reads no dataset")
 
 
 def profile(args: Namespace) -> None:
-    """Print what a run costs, the published figures beside ours: parameters, MACs, checkpoint.
+    """Print parameters, MACs and checkpoint size of a run, the published figures beside ours.
 
     benchmark profile quick/digits_motion/vit_digits/aim
     """
@@ -38,14 +38,16 @@ def profile(args: Namespace) -> None:
 
 def convert_arguments(parser: ArgumentParser) -> None:
     """Add what `convert` takes."""
-    parser.add_argument("file", type=Path, metavar="FILE", help="the authors' file")
+    parser.add_argument("file", type=Path, metavar="FILE", help="the authors' checkpoint")
     a_run(parser)
-    parser.add_argument("--base", type=Path, metavar="FILE", help="CLIP's, if FILE has none")
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE")
+    parser.add_argument(
+        "--base", type=Path, metavar="FILE", help="CLIP's weights, where FILE lacks them"
+    )
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="a .safetensors file")
 
 
 def convert(args: Namespace) -> None:
-    """Turn an authors' file into a checkpoint of ours, under the recipe of a run.
+    """Convert the authors' checkpoint into one of ours, under the recipe of a run.
 
     benchmark convert vit_b_clip_8frame_k400.pth quick/digits_motion/vit_b16_clip/aim
     """
@@ -75,7 +77,7 @@ def a_checkpoint(parser: ArgumentParser) -> None:
 def test_arguments(parser: ArgumentParser) -> None:
     """Add what `test` takes."""
     a_checkpoint(parser)
-    parser.add_argument("name", nargs="?", metavar="NAME", help="test as this run does")
+    parser.add_argument("name", nargs="?", metavar="NAME", help="a run, to test under its recipe")
 
 
 def test(args: Namespace) -> None:
@@ -134,8 +136,14 @@ def examine_arguments(parser: ArgumentParser) -> None:
 
     a_checkpoint(parser)
     parser.add_argument("--only", metavar="TEST,...", help=f"of {', '.join(TESTS)}; default all")
-    parser.add_argument("--videos", type=int, metavar="N", help="about so many, at random")
-    parser.add_argument("--clips", type=int, default=4, metavar="N", help="of views; default 4")
+    parser.add_argument("--videos", type=int, metavar="N", help="a random sample of about N videos")
+    parser.add_argument(
+        "--clips",
+        type=int,
+        default=4,
+        metavar="N",
+        help="most temporal clips of a video; default 4",
+    )
 
 
 def examine(args: Namespace) -> None:
@@ -171,7 +179,9 @@ def examine(args: Namespace) -> None:
 def merge_arguments(parser: ArgumentParser) -> None:
     """Add what `merge` takes."""
     a_checkpoint(parser)
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE", required=True)
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="FILE", required=True, help="a .safetensors file"
+    )
 
 
 def merge(args: Namespace) -> None:
@@ -204,7 +214,7 @@ def merge(args: Namespace) -> None:
 
 def pretrain_arguments(parser: ArgumentParser) -> None:
     """Add what `pretrain` takes."""
-    parser.add_argument("--output", type=Path, metavar="FILE", help="where to write weights")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="of the new weights")
 
 
 def pretrain(args: Namespace) -> None:
@@ -220,7 +230,51 @@ def pretrain(args: Namespace) -> None:
     pretrain(output_file(output, replaces=lambda there: not is_checkpoint(there)))
 
 
+def contract_arguments(parser: ArgumentParser) -> None:
+    """Add what `contract` takes."""
+    parser.add_argument("name", metavar="METHOD", help="of a file in recipes/methods")
+
+
+def contract(args: Namespace) -> int:
+    """Test that a method keeps the contract of all: what it claims of itself, merging, checkpoints.
+
+    benchmark contract lora
+    BENCHMARK_PATH=mine benchmark contract my_adapter width=8
+    """
+    import json
+    import subprocess
+    import sys
+    from importlib.util import find_spec
+
+    from benchmark.recipes import compose
+    from benchmark.recipes.override import parse
+    from datamodules.files import ROOT
+
+    if args.name not in (there := compose.names("methods")):
+        raise UserError(f"no method {args.name!r} in recipes/methods{nearest(args.name, there)}")
+    if find_spec("pytest") is None:
+        raise UserError("the contract is a test: pip install -e '.[dev]' first")
+    kinds = compose.option_kinds([("", compose.read(f"methods/{args.name}"))])
+    known = {key.removeprefix("method."): kind for key, kind in kinds.items()}
+    smaller = dict(parse(each, known) for each in args.overrides)
+    if unknown := sorted(smaller.keys() - known.keys()):
+        said = f"{args.name} has no option {unknown[0]!r}{nearest(unknown[0], sorted(known))}"
+        raise UserError(f"{said}; options here make it fit a ViT of 2 blocks, 64 wide")
+    chosen = ["--method", args.name, "--smaller", json.dumps(smaller), "-p", "no:cacheprovider"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-n0",
+        *chosen,
+        "tests/methods/test_contract.py",
+    ]
+    return subprocess.run(command, cwd=ROOT, check=False).returncode
+
+
 VERBS = {
+    "contract": Verb(contract, contract_arguments, overrides=True),
     "profile": Verb(profile, profile_arguments, overrides=True),
     "convert": Verb(convert, convert_arguments, overrides=True),
     "test": Verb(test, test_arguments, overrides=True),

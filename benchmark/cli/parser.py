@@ -15,6 +15,7 @@ PLACES = """\
 environment:
   RUNS                where runs work and checkpoints lie, default runs/ of the checkout
   RESULTS             where records and the board lie, default results/ of the checkout
+  BENCHMARK_PATH      a folder of your own methods/, datasets/ and recipes/, beside ours
   MEASURED_BY         who runs this, for the records; default git's user.name"""
 
 
@@ -47,7 +48,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         if verb.overrides:
             usage = own.format_usage().removeprefix("usage: ").strip()
             own.usage = f"{usage} [KEY=VALUE ...]"
-            own.epilog = "What stands as KEY=VALUE overrides the recipe."
+            own.epilog = "KEY=VALUE overrides a key of the recipe."
     if argv and not argv[0].startswith("-") and argv[0] not in VERBS:
         raise UserError(f"no verb {argv[0]!r}{nearest(argv[0], VERBS)}")
     args, rest = parser.parse_known_args(argv)  # overrides may stand before and after options

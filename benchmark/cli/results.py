@@ -13,10 +13,12 @@ FORMATS = ("csv", "json", "latex")
 def leaderboard_arguments(parser: ArgumentParser) -> None:
     """Add what `leaderboard` takes."""
     what = parser.add_mutually_exclusive_group()
-    what.add_argument("folder", nargs="?", type=Path, help="print its records' table only")
-    what.add_argument("--published", action="store_true", help="write what the papers print")
+    what.add_argument("folder", nargs="?", type=Path, help="of records: print their table only")
+    what.add_argument(
+        "--published", action="store_true", help="write results/PUBLISHED.md, the papers' numbers"
+    )
     parser.add_argument("--all", action="store_true", help="print every column")
-    parser.add_argument("--as", dest="form", choices=FORMATS, help="print for other programs")
+    parser.add_argument("--as", dest="form", choices=FORMATS, help="print in this format")
 
 
 def leaderboard(args: Namespace) -> None:
@@ -24,7 +26,7 @@ def leaderboard(args: Namespace) -> None:
 
     benchmark leaderboard
     benchmark leaderboard results/scratch --all
-    benchmark leaderboard results/digits --as latex
+    benchmark leaderboard results/fair --as latex
     benchmark leaderboard --published
     """
     from benchmark.leaderboard import board, pages
@@ -52,11 +54,11 @@ def leaderboard(args: Namespace) -> None:
 
 def stale_arguments(parser: ArgumentParser) -> None:
     """Add what `stale` takes."""
-    parser.add_argument("folder", nargs="?", type=Path, help="of records, such as results")
+    parser.add_argument("folder", nargs="?", type=Path, help="of records; default all")
 
 
 def stale(args: Namespace) -> None:
-    """List records that are no longer what their name means: recipe or data changed; or broken.
+    """List stale records: their recipe or data has changed since, or they are broken.
 
     benchmark stale
     benchmark stale results/scratch
@@ -74,13 +76,13 @@ def compare_arguments(parser: ArgumentParser) -> None:
     """Add what `compare` takes."""
     what = "a run, a row (all of its seeds), or a record's file"
     parser.add_argument("runs", nargs=2, metavar="RUN", help=what)
-    parser.add_argument("--picture", type=Path, metavar="FILE.svg", help="draw it, too")
+    parser.add_argument("--picture", type=Path, metavar="FILE.svg", help="draw the comparison, too")
 
 
 def compare(args: Namespace) -> None:
     """Compare two runs, or two rows, on the same videos: accuracy, classes, confusion, costs.
 
-    benchmark compare digits/digits_motion/vit_digits/aim digits/digits_motion/vit_digits/full
+    benchmark compare fair/digits_motion/vit_digits/aim fair/digits_motion/vit_digits/full
     benchmark compare A/seed0.json B/seed0.json --picture difference.svg
     """
     from benchmark.errors import UserError
@@ -111,7 +113,7 @@ def verify_arguments(parser: ArgumentParser) -> None:
 def verify(args: Namespace) -> int:
     """Verify records: their metrics follow from their answers, their checksums from their data.
 
-    benchmark verify results/digits
+    benchmark verify results/fair
     benchmark verify quick/digits_motion/vit_digits/aim/seed0
     """
     from benchmark.results import record

@@ -10,15 +10,19 @@ from benchmark.errors import UserError, nearest
 
 def list_arguments(parser: ArgumentParser) -> None:
     """Add what `list` takes."""
-    parser.add_argument("folder", nargs="?", metavar="FOLDER", help="of recipes, such as methods")
-    parser.add_argument("--count", action="store_true", help="methods: count what they cost anew")
+    parser.add_argument(
+        "folder", nargs="?", metavar="FOLDER", help="one of recipes, such as methods"
+    )
+    parser.add_argument(
+        "--count", action="store_true", help="count parameters and MACs of the methods anew"
+    )
 
 
 LAUNCHERS = ("local", "ray", "slurm")
 
 
 def list_(args: Namespace) -> None:
-    """List what runs are made of, and the sweeps; of methods also papers, claims and costs.
+    """List recipes: protocols, data, backbones, methods and their costs, sweeps.
 
     benchmark list
     benchmark list methods
@@ -47,6 +51,7 @@ def list_(args: Namespace) -> None:
 
 def _list_methods() -> None:
     """Print every recipe of a method: paper, claims, cost."""
+    from benchmark.recipes import compose
     from benchmark.recipes.method_list import GROUPS, LEGEND, columns, listed
 
     methods = listed()
@@ -58,7 +63,8 @@ def _list_methods() -> None:
         for each in filter(belongs, methods):
             print(f"  {told[each.name]}")
     print(LEGEND)
-    if missing := [each.name for each in methods if each.parameters is None]:
+    uncounted = [each.name for each in methods if each.parameters is None]
+    if missing := [each for each in uncounted if compose.is_ours(f"methods/{each}")]:
         print(f"?: {', '.join(missing)} not counted yet: benchmark list methods --count")
 
 
@@ -76,7 +82,7 @@ def a_run(parser: ArgumentParser) -> None:
 
 
 def show(args: Namespace) -> None:
-    """Print a run's recipe, resolved.
+    """Print a run's recipe, all files merged.
 
     benchmark show quick/digits_motion/vit_digits/st_adapter optim.lr=1e-3
     """
@@ -91,13 +97,13 @@ def show(args: Namespace) -> None:
 
 def may_be_huge(parser: ArgumentParser) -> None:
     """Add the way to say that what is out of all proportion is meant."""
-    parser.add_argument("--huge", action="store_true", help="even what is out of all proportion")
+    parser.add_argument("--huge", action="store_true", help="start even what asks for far too much")
 
 
 def run_arguments(parser: ArgumentParser) -> None:
     """Add what `run` takes."""
     a_run(parser)
-    parser.add_argument("--again", action="store_true", help="even if there is a record")
+    parser.add_argument("--again", action="store_true", help="train anew even if there is a record")
     may_be_huge(parser)
 
 
@@ -129,21 +135,25 @@ def run(args: Namespace) -> int:
 
 def a_sweep(parser: ArgumentParser) -> None:
     """Add the name of a sweep."""
-    parser.add_argument("name", metavar="NAME", help="of a file in recipes/sweeps")
+    parser.add_argument("name", metavar="NAME", help="a sweep, a file in recipes/sweeps")
 
 
 def sweep_arguments(parser: ArgumentParser) -> None:
     """Add what `sweep` takes."""
     a_sweep(parser)
     launching(parser)
-    parser.add_argument("--again", action="store_true", help="what has a stale record, too")
+    parser.add_argument("--again", action="store_true", help="rerun stale records, too")
 
 
 def launching(parser: ArgumentParser) -> None:
     """Add what is said of runs that a verb starts."""
-    parser.add_argument("--on", choices=LAUNCHERS, default="local", help="where: default local")
-    parser.add_argument("--retry", action="store_true", help="what failed, too")
-    parser.add_argument("--dry-run", action="store_true", help="only print what would be run")
+    parser.add_argument(
+        "--on", choices=LAUNCHERS, default="local", help="the launcher, default local"
+    )
+    parser.add_argument("--retry", action="store_true", help="rerun what failed, too")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print the runs to do, and start none"
+    )
     may_be_huge(parser)
 
 
@@ -167,13 +177,15 @@ def sweep(args: Namespace) -> int:
 
 def tune_arguments(parser: ArgumentParser) -> None:
     """Add what `tune` takes."""
-    parser.add_argument("name", metavar="NAME", help="of a file in recipes/sweeps, or of a run")
-    parser.add_argument("--widen", action="store_true", help="ranges at whose end the best lies")
+    parser.add_argument("name", metavar="NAME", help="a sweep, or a run")
+    parser.add_argument(
+        "--widen", action="store_true", help="widen ranges at whose end the best value lies"
+    )
     launching(parser)
 
 
 def tune(args: Namespace) -> int:
-    """Choose each method's learning rate, and the like, on videos held out of training.
+    """Tune each method's learning rate, and the like, on videos held out of training.
 
     benchmark tune fair_digits
     benchmark tune fair_digits --on slurm --widen
@@ -192,7 +204,7 @@ def tune(args: Namespace) -> int:
 
 
 def status(args: Namespace) -> None:
-    """Tell how the runs of a sweep are: done, stale, running, queued, failed and why, missing.
+    """Print the status of a sweep's runs: done, stale, running, queued, failed and why, missing.
 
     benchmark status quick
     """

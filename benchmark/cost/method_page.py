@@ -36,7 +36,7 @@ def cost(name: str) -> dict[str, int]:
 def write() -> None:
     """Count every method and write what came of it; what cannot be counted here stays."""
     known, found = compose.read(COUNTED), {}
-    for name in compose.names("methods"):
+    for name in filter(_is_ours, compose.names("methods")):
         try:
             found[name] = cost(name)
         except UserError as error:
@@ -51,8 +51,13 @@ def write() -> None:
     ]
     with atomic_write(compose.RECIPES / f"{COUNTED}.yaml") as file:
         file.write("".join([HEADER, *lines]).encode())
+    ours = [each for each in listed() if _is_ours(each.name)]
     with atomic_write(PAGE) as file:
-        file.write(page(PAGE.read_text(encoding="utf-8"), listed()).encode())
+        file.write(page(PAGE.read_text(encoding="utf-8"), ours).encode())
+
+
+def _is_ours(name: str) -> bool:
+    return compose.is_ours(f"methods/{name}")
 
 
 def page(text: str, methods: Sequence[Listed]) -> str:

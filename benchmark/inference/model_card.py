@@ -23,6 +23,7 @@ from datamodules.files import atomic_write
 from datamodules.progress_bar import format_duration
 
 HEAD = "# Model card: "
+ALGORITHMS = {"adamw": "AdamW", "sgd": "SGD"}
 SHOWN = 30  # classes by name; the file has all
 LIMITS = """\
 - It answers with one of its classes, whatever a video shows, and its percentages are no promise:
@@ -211,7 +212,7 @@ def _training(recipe: Recipe) -> str:
         "epochs": recipe.train.epochs,
         "clips per step": recipe.train.batch,
         "frames": f"{recipe.clip.frames}, {recipe.clip.sampling}",
-        "learning rate": f"{recipe.optim.lr:g}, AdamW",
+        "learning rate": f"{recipe.optim.lr:g}, {ALGORITHMS[recipe.optim.algorithm]}",
         "weight decay": f"{recipe.optim.weight_decay:g}",
         "precision": recipe.trainer.precision,
         "seed": recipe.seed,

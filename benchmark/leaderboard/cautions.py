@@ -54,6 +54,13 @@ def _edge_line(run: Record) -> str:
     return f"Tuned to the lowest or highest value tried, of {keys}: a better one may lie beyond."
 
 
+def _external_line(run: Record) -> str:
+    files = (
+        f"{file} ({sha[:8]})" for file, sha in sorted((run.environment.external or {}).items())
+    )
+    return f"Of somebody's own folder, not of this suite: {', '.join(files)}."
+
+
 def _asked_precision(run: Record) -> str:
     return str(run.recipe.get("trainer", {}).get("precision"))
 
@@ -90,6 +97,7 @@ CAUTIONS = (
     Caution("¤", lambda run: len(run.data.broken_test or ()), _broken_test_line),
     Caution("◊", _other_precision, _precision_line),
     Caution("○", _untuned, lambda run: "Not tuned: with what its protocol sets for all methods."),
+    Caution("⊕", lambda run: len(run.environment.external or ()), _external_line),
     Caution("↕", lambda run: len(_edges(run)), _edge_line),
 )
 

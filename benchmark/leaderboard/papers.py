@@ -7,7 +7,7 @@ from benchmark.leaderboard.markdown import code, escape, link, table
 from benchmark.leaderboard.tables import Row
 from benchmark.recipes.name import RunName
 from benchmark.results import published
-from benchmark.results.published import PROTOCOL, Published
+from benchmark.results.published import PROTOCOLS, Published
 
 Interval = tuple[float, float]  # of a row's top-1, as fractions
 HEADER = ("method", "paper", "ours", "difference", "inside our interval", "printed in")
@@ -64,7 +64,7 @@ def beside_papers(
         printed: what there is in print. None: `results/published.yaml`, read where it is needed.
         intervals: of the rows' top-1, as fractions, by method.
     """
-    if not any(RunName.parse(row.records[0].name).protocol == PROTOCOL for row in rows):
+    if not any(RunName.parse(row.records[0].name).protocol in PROTOCOLS for row in rows):
         return ""
     printed = printed or published.read()
     cells = []

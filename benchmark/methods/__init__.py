@@ -11,7 +11,7 @@ from timm.models.vision_transformer import VisionTransformer
 
 from benchmark import lookup
 from benchmark.errors import UserError, nearest
-from benchmark.models.video_vit import VideoViT
+from benchmark.models.video_vit import HEAD_STD, VideoViT
 
 
 def adapt(
@@ -21,6 +21,7 @@ def adapt(
     frames: int,
     classes: int,
     head_dropout: float = 0.0,
+    head_std: float | None = HEAD_STD,
     **options: Any,
 ) -> VideoViT:
     """Return `vit` as a video model that `method` trains: (B, C, T, H, W) to (B, classes).
@@ -33,6 +34,7 @@ def adapt(
         frames: T, frames per clip.
         classes: of the new head.
         head_dropout: of the clip's feature, before the head.
+        head_std: of the head's weights as they start; None: as PyTorch's Linear starts.
         options: the method's own, such as `width=128`; the paper's where they are not given.
 
     Raises:
@@ -48,6 +50,6 @@ def adapt(
             raise UserError(f"{method} has no option {option!r}{nearest(option, known)}")
     if vit.num_classes:
         vit.reset_classifier(0)
-    model = VideoViT(vit, frames, classes, head_dropout)
+    model = VideoViT(vit, frames, classes, head_dropout, head_std)
     lookup.call("benchmark.methods", {"name": method, **options}, model)
     return model

@@ -89,29 +89,43 @@ def st_adapter(
     width: int = 384,
     kernel: Sequence[int] = (3, 1, 1),
     sites: Sequence[str] = ("attn",),
-    layers: int | None = None,
+    layers: int | Sequence[int] | None = None,
 ) -> None:
-    """Train a spatio-temporal adapter at `sites` of the last `layers` blocks (None: of all).
+    """Train a spatio-temporal adapter at `sites` of all blocks, or of some.
 
-    The frozen final norm moves behind the average over time, as in the authors' code. ViT-B/16,
-    width 384, one adapter per block: 7,110,144 parameters plus the head.
+    `layers` are the last so many, or the numbers of the blocks, from 0. The frozen final norm moves
+    behind the average over time, as in the authors' code. ViT-B/16, width 384, one adapter per
+    block: 7,110,144 parameters plus the head.
     """
     vit = model.vit
     depth = len(vit.blocks)
-    layers = depth if layers is None else layers
     demand_known("sites", sites, SITES)
     demand_size("width", width)
     if len(kernel) != 3 or any(k < 1 or k % 2 == 0 for k in kernel):
         raise ValueError(f"kernel is {list(kernel)}; it takes three odd sizes: time, height, width")
-    if not 0 <= layers <= depth:
-        raise ValueError(f"layers is {layers}; this ViT has {depth} blocks")
     height, width_ = vit.patch_embed.grid_size
     fold = {"t": model.frames, "h": height, "w": width_}
+    adapted = _numbers(layers, depth)
 
     def adapter() -> STAdapter:
         return STAdapter(vit.embed_dim, width, kernel, vit.num_prefix_tokens, fold)
 
     for index, block in blocks(vit):
-        if index >= depth - layers:
+        if index in adapted:
             vit.blocks[index] = STBlock(block, {site: adapter() for site in sites})
     norm_after_time(model)
+
+
+def _numbers(layers: int | Sequence[int] | None, depth: int) -> Sequence[int]:
+    """Return the numbers of the blocks that `layers` are, of `depth`."""
+    if layers is None:
+        return range(depth)
+    if isinstance(layers, int):
+        numbers: Sequence[int] = range(depth - layers, depth)
+        known = 0 <= layers <= depth
+    else:
+        numbers = layers
+        known = set(layers) <= set(range(depth)) and len(set(layers)) == len(layers)
+    if not known:
+        raise ValueError(f"layers is {layers}; this ViT has {depth} blocks, numbered from 0")
+    return numbers

@@ -6,6 +6,7 @@ And linear adapters, which merge into the frozen layers beside them: no cost at 
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from itertools import groupby
 
 import torch
 from torch import Tensor, nn
@@ -77,13 +78,14 @@ def zeroi2v(
     ratio: float | Fraction = 0.25,
     scale: float = 0.5,
     dropout: float = 0.1,
-    shifts: Mapping[int, int] | None = None,
+    shifts: Mapping[int, int] | Sequence[int] | None = None,
     time_std: float = 0.0,
 ) -> None:
     """Train linear adapters in every block, and let some heads look at other frames.
 
-    `shifts` maps a frame offset to a number of heads, in order; by default head 0 sees the frame
-    before and head 1 the frame behind (the paper's Kinetics setting at ViT-B/16). `adapters` names
+    `shifts` maps a frame offset to a number of heads, in order, or lists the offset of each head
+    that has one, equal ones together; by default head 0 sees the frame before and head 1 the frame
+    behind (the paper's Kinetics setting at ViT-B/16). `adapters` names
     the layers adapted: before queries, keys and values, behind the attention's projection, before
     and behind the MLP; each is `ratio` times as wide as the ViT. The final norm and an embedding of
     time train too. ViT-B/16, 8 frames, 400 classes: 14,517,136 parameters; of the new ones only
@@ -91,7 +93,7 @@ def zeroi2v(
     authors' at zero.
     """
     demand_known("adapters", adapters, ADAPTERS)
-    shifts = {-1: 1, 1: 1} if shifts is None else {int(k): int(v) for k, v in shifts.items()}
+    shifts = _counts((-1, 1) if shifts is None else shifts)
     vit = model.vit
     width = width_of(ratio, vit.embed_dim)
     demand_share("dropout", dropout)
@@ -115,3 +117,13 @@ def zeroi2v(
         mlp.fc2 = adapt("fc2", fc2)
     add_temporal_embedding(model, std=time_std)
     model.final_norm().requires_grad_(True)
+
+
+def _counts(shifts: Mapping[int, int] | Sequence[int]) -> dict[int, int]:
+    """Return frame offset -> number of heads, in order."""
+    if isinstance(shifts, Mapping):
+        return {int(offset): int(heads) for offset, heads in shifts.items()}
+    runs = [(int(offset), len(list(heads))) for offset, heads in groupby(shifts)]
+    if len(counts := dict(runs)) < len(runs):
+        raise ValueError(f"shifts is {list(shifts)}; heads of one offset stand together")
+    return counts

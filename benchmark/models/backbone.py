@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import timm
+import torch
 from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_fn
 from torch import Tensor
 
@@ -20,7 +21,8 @@ def build(
 ) -> VisionTransformer:
     """Return timm's ViT `name` for frames of `size` px, without its classifier.
 
-    Under `torch.device("meta")` this costs nothing. `options` are further arguments of timm.
+    Under `torch.device("meta")` nothing is drawn, and it costs next to nothing. `options` are
+    further arguments of timm.
 
     Raises:
         UserError: timm has no such ViT, or not of this size and with these options.
@@ -37,10 +39,11 @@ def build(
             f"backbone.name: {name} is in timm's {kind}.py{why if kind == 'eva' else ''}; "
             "the methods work on its VisionTransformer"
         )
+    given = dict(options or {})
+    if torch.get_default_device().type == "meta":  # where timm's initial values cost most of it
+        given.setdefault("weight_init", "skip")
     try:
-        vit = timm.create_model(
-            name, pretrained=pretrained, num_classes=0, img_size=size, **(options or {})
-        )
+        vit = timm.create_model(name, pretrained=pretrained, num_classes=0, img_size=size, **given)
     except (ArithmeticError, AssertionError, RuntimeError, TypeError, ValueError) as error:
         if pretrained:  # `load` tells what is wrong with a download
             raise

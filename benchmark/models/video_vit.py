@@ -22,6 +22,8 @@ from torch.utils.checkpoint import checkpoint
 
 from benchmark.models.activations import quicken
 
+HEAD_STD = 0.02  # ST-Adapter's
+
 
 class VideoViT(nn.Module):
     """Run an image ViT on every frame, average the frame features over time, classify.
@@ -41,10 +43,16 @@ class VideoViT(nn.Module):
         frames: T, frames per clip.
         num_classes: K.
         dropout: of the clip's feature, before the head; the papers' heads use 0.5.
+        head_std: of the head's weights as they start, at a bias of 0; None: as PyTorch's Linear.
     """
 
     def __init__(
-        self, vit: VisionTransformer, frames: int, num_classes: int, dropout: float = 0.0
+        self,
+        vit: VisionTransformer,
+        frames: int,
+        num_classes: int,
+        dropout: float = 0.0,
+        head_std: float | None = HEAD_STD,
     ) -> None:
         super().__init__()
         self.frames = frames
@@ -55,7 +63,8 @@ class VideoViT(nn.Module):
         self.taps: tuple[int, ...] = ()
         self.stride = 1
         self.dropout = nn.Dropout(dropout)
-        self.head = _head(vit.embed_dim, num_classes)
+        self.head_std = head_std
+        self.head = _head(vit.embed_dim, num_classes, head_std)
 
     def read_by(
         self, reader: nn.Module, *, taps: Sequence[int], width: int, stride: int = 1
@@ -85,7 +94,7 @@ class VideoViT(nn.Module):
         norm = self.final_norm() if last in taps else nn.Identity()
         self.vit.norm, self.vit.fc_norm = norm, nn.Identity()
         self.vit.attn_pool = None  # type: ignore[assignment]
-        self.head = _head(width, self.head.out_features)
+        self.head = _head(width, self.head.out_features, self.head_std)
 
     def forward(self, video: Tensor) -> Tensor:
         """Map normalised clips (B, C, T, H, W) to logits (B, K)."""
@@ -187,10 +196,11 @@ class VideoViT(nn.Module):
         return merged
 
 
-def _head(width: int, num_classes: int) -> nn.Linear:
+def _head(width: int, num_classes: int, std: float | None) -> nn.Linear:
     head = nn.Linear(width, num_classes)
-    nn.init.normal_(head.weight, std=0.02)
-    nn.init.zeros_(head.bias)
+    if std is not None:
+        nn.init.normal_(head.weight, std=std)
+        nn.init.zeros_(head.bias)
     return head
 
 

@@ -39,7 +39,7 @@ def d2st_adapter(
     """Return the options that the file tells; the strides are in no shape, and the paper's."""
     down = in_blocks(state, "Adapter.down.weight")
     if not down:
-        raise UserError("no Adapter of d2st_adapter in the file")
+        raise UserError("no adapter of d2st_adapter in the file")
     kernels = {
         f"{own}_kernel": tuple(
             in_blocks(state, f"Adapter.{theirs}_attn.conv_offset.0.weight")[0].shape[2:]

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from benchmark import lookup
 from benchmark.errors import UserError
+from benchmark.lookup import external
 from benchmark.methods import adapt
 from benchmark.methods._text import text_features
 from benchmark.models import backbone, checkpoint
@@ -88,6 +89,7 @@ def datamodule(
         std=recipe.backbone.std,
         workers=recipe.workers,
         max_batch_per_device=recipe.max_batch_per_device,
+        drop_last=train.drop_last,
     )
 
 
@@ -159,14 +161,19 @@ def _adapted(vit: VisionTransformer, recipe: Recipe, num_classes: int) -> VideoV
         frames=recipe.clip.frames,
         classes=num_classes,
         head_dropout=recipe.train.head_dropout,
+        head_std=recipe.train.head_std,
         **options,
     )
 
 
 def weights_of(b: Backbone) -> str:
     """Return `backbone.weights`; a file that is not absolute lies beside the recipe."""
-    beside = compose.RECIPES / "backbones"
-    return b.weights if b.weights in backbone.SOURCES else str(beside / b.weights)
+    if b.weights in backbone.SOURCES:
+        return b.weights
+    own = external.recipes()
+    beside = [root / "backbones" for root in (compose.RECIPES, own) if root]
+    there = (each / b.weights for each in beside if (each / b.weights).exists())
+    return str(next(there, beside[0] / b.weights))
 
 
 def from_official_file(

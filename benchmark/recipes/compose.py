@@ -13,16 +13,17 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import asdict, replace
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Literal, get_args, get_origin
 from urllib.parse import unquote
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from benchmark import lookup
 from benchmark.errors import UserError, nearest
+from benchmark.lookup import external
 from benchmark.recipes import tuning, validation
 from benchmark.recipes.name import RunName, validate_called
 from benchmark.recipes.override import parse, written
@@ -36,7 +37,7 @@ from benchmark.recipes.schema import (
     is_execution_key,
 )
 from benchmark.recipes.validation import Layer, source_of, value_at
-from datamodules.files import ROOT
+from datamodules.files import ROOT, display_path
 
 RECIPES = ROOT / "recipes"
 COMMAND_LINE, NAME, STORED = "command line", "the run's name", "the stored recipe"
@@ -52,7 +53,35 @@ LONGEST = 200  # characters in one part of a run's name, which is a file name
 
 def names(axis: str) -> list[str]:
     """Return the names of the recipes in a folder of `recipes/`, such as "methods"."""
-    return sorted(file.stem for file in (RECIPES / axis).glob("*.yaml") if file.is_file())
+    return sorted({file.stem for root in _roots() for file in (root / axis).glob("*.yaml")})
+
+
+def path(file: str) -> Path:
+    """Return where `recipes/<file>.yaml` lies: here, or in a folder of your own.
+
+    Raises:
+        UserError: it lies in both.
+    """
+    ours, *own = (root / f"{file}.yaml" for root in _roots())
+    if not any(each.is_file() for each in own):
+        return ours
+    external.demand_new(ours if ours.is_file() else None, own[0])
+    return own[0]
+
+
+def _roots() -> list[Path]:
+    own = external.recipes()
+    return [RECIPES, own] if own else [RECIPES]
+
+
+def is_ours(file: str) -> bool:
+    """Return whether `recipes/<file>.yaml` does not lie in a folder of your own."""
+    return path(file).is_relative_to(RECIPES)
+
+
+def _shown(file: str) -> str:
+    """Return what messages call `recipes/<file>.yaml`."""
+    return f"recipes/{file}.yaml" if is_ours(file) else display_path(path(file))
 
 
 def read(file: str) -> dict[str, Any]:
@@ -61,19 +90,19 @@ def read(file: str) -> dict[str, Any]:
     Raises:
         UserError: the file cannot be read as YAML keys; the line is named.
     """
-    path = RECIPES / f"{file}.yaml"
+    found, shown = path(file), _shown(file)
     try:
-        return _parsed(path, path.stat().st_mtime_ns)
+        return _parsed(found, found.stat().st_mtime_ns)
     except (YAMLError, OmegaConfBaseException, OSError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or getattr(error, "strerror", None) or error
         problem = str(problem).splitlines()[0]
-        raise UserError(f"recipes/{file}.yaml{line}: {problem}") from None
+        raise UserError(f"{shown}{line}: {problem}") from None
     except TypeError:
-        raise UserError(f"recipes/{file}.yaml: holds a list, not keys") from None
+        raise UserError(f"{shown}: holds a list, not keys") from None
     except RecursionError:
-        raise UserError(f"recipes/{file}.yaml: is nested too deeply") from None
+        raise UserError(f"{shown}: is nested too deeply") from None
 
 
 @cache
@@ -109,9 +138,7 @@ def load(name: str, overrides: Sequence[str] = ()) -> Recipe:
     chosen = [(key, value) for key, value in parsed if key != CALLED]
     for key, _ in chosen:
         if key in ("name", "complete"):
-            raise UserError(
-                f"{COMMAND_LINE}: {key} is not for overriding, it follows from the name"
-            )
+            raise UserError(f"{COMMAND_LINE}: {key} cannot be overridden: it follows from the name")
         if key in SECTIONS | FREE:
             raise UserError(f"{COMMAND_LINE}: set the keys of {key} one by one: {key}.KEY=VALUE")
     layers += [(NAME, _nest(f"method.{key}", value)) for key, value in options]
@@ -141,6 +168,17 @@ def restored(stored: Mapping[str, Any], overrides: Sequence[str] = ()) -> Recipe
     recipe = _merge([*layers, *((COMMAND_LINE, _nest(key, value)) for key, value in parsed)])
     recipe.name = str(stored.get("name", ""))
     return recipe
+
+
+def own_code(recipe: Recipe) -> dict[str, str]:
+    """Return the files of a folder of your own that a recipe needs, and the SHA-256 of each."""
+    found = {}
+    for axis, package in PACKAGES.items():
+        name = getattr(recipe, axis)["name"]
+        if file := lookup.own_file(package, name):
+            shown = f"{external.FOLDERS[package]}/{name}.py"
+            found[shown] = hashlib.sha256(file.read_bytes()).hexdigest()
+    return found
 
 
 def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
@@ -179,7 +217,9 @@ def _run_name(name: str) -> RunName:
     """Return a run's name, checked: of every axis there is a recipe."""
     run = RunName.parse(name)
     if "~" in "".join(run.options):
-        raise UserError(f"{name!r} is cut; give protocol/data/backbone/method and its overrides")
+        raise UserError(
+            f"{name!r} is shortened: give protocol/data/backbone/method and the overrides"
+        )
     for axis, folder in AXES.items():
         part = getattr(run, axis)
         if part not in (there := names(folder)):
@@ -201,25 +241,32 @@ def _own_overrides(run: RunName, kinds: Mapping[str, str]) -> tuple[Overrides, O
 def _files(run: RunName) -> list[Layer]:
     """Return what the files of a run set, the last one winning.
 
-    Data that has a name of its own may have files under it, beside those of its kind.
+    Data that has a name of its own may have files under it, beside those of its kind. What all
+    methods share on a dataset holds for its parts and few shots, too.
     """
     protocol, own = f"protocols/{run.protocol}", f"{run.data}/{run.backbone}/{run.method}"
     datasets = dict.fromkeys((run.data, run.dataset))
+    whole = value_at(read(f"data/{run.data}"), "data.name")  # kinetics400 of kinetics400_tenth
     files = ["base", f"backbones/{run.backbone}", f"data/{run.data}", f"methods/{run.method}"]
-    layers = [(f"recipes/{file}.yaml", read(file)) for file in (*files, protocol)]
-    general = [f"{protocol}/{each}/{ALL}" for each in datasets]
+    layers = [_layer(file) for file in (*files, protocol)]
+    general = [f"{protocol}/{each}/{ALL}" for each in dict.fromkeys((whole, *datasets))]
     methods = [f"{protocol}/{run.method}"]
     methods += [f"{protocol}/{each}/{run.backbone}/{run.method}" for each in datasets]
-    found = [file for file in methods if (RECIPES / f"{file}.yaml").is_file()]
+    found = [file for file in methods if path(file).is_file()]
     if layers[-1][1].get("complete") and f"{protocol}/{own}" not in found:
-        under = RECIPES / protocol
-        there = [f.relative_to(under).with_suffix("") for f in under.glob("*/*/*.yaml")]
+        within = [root / protocol for root in _roots()]
+        there = [
+            f.relative_to(each).with_suffix("") for each in within for f in each.glob("*/*/*.yaml")
+        ]
         raise UserError(f"protocol {run.protocol!r} has no {own!r}{nearest(own, map(str, there))}")
-    shared = [file for file in general if (RECIPES / f"{file}.yaml").is_file()]
-    layers += [(f"recipes/{file}.yaml", read(file)) for file in shared]
-    methods_own = [(f"recipes/{file}.yaml", read(file)) for file in found]
+    layers += [_layer(file) for file in general if path(file).is_file()]
+    methods_own = [_layer(file) for file in found]
     tuning.demand_fair(layers, methods_own)
     return layers + methods_own
+
+
+def _layer(file: str) -> Layer:
+    return _shown(file), read(file)
 
 
 def _named(run: RunName, recipe: Recipe, options: Set[str], changed: Set[str]) -> str:
@@ -252,11 +299,11 @@ def _merge(layers: Sequence[Layer]) -> Recipe:
     values: dict[str, Any] = {}
     for source, layer in layers:
         validation.validate_keys(source, layer, KEYS, SECTIONS, FREE)
-        if source.startswith("recipes/methods/"):
+        if PurePath(source).parts[-3:-1] == ("recipes", "methods"):
             validation.validate_method_file(source, layer)
         values = _over(values, layer)
     try:
-        merged = OmegaConf.merge(OmegaConf.structured(Recipe), values)
+        merged = OmegaConf.merge(_unset(), values)
         if missing := sorted(OmegaConf.missing_keys(merged)):
             files = ", ".join(each for each, _ in layers if each not in (NAME, COMMAND_LINE))
             raise UserError(f"{', '.join(missing)} is set by none of {files}")
@@ -277,6 +324,12 @@ def _merge(layers: Sequence[Layer]) -> Recipe:
     for key, space in recipe.tuning.space.items():
         tuning.demand_space(f"{source_of('tuning.space', layers)}: tuning.space.{key}", space)
     return recipe
+
+
+@cache
+def _unset() -> DictConfig:
+    """Return a recipe of which no value is set; what merges into it copies it."""
+    return OmegaConf.structured(Recipe)
 
 
 def _over(below: Mapping[str, Any], layer: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from benchmark.method_facts import MethodFacts, method_facts
+from benchmark.lookup.method_facts import MethodFacts, method_facts
 from benchmark.recipes import compose
 
 COUNTED = "counted"  # the file of recipes/
@@ -95,7 +95,7 @@ def _listed(name: str, counted: dict[str, int]) -> Listed:
 def comment(file: str) -> str:
     """Return the comment that a recipe opens with, on one line."""
     lines = []
-    text = (compose.RECIPES / f"{file}.yaml").read_text(encoding="utf-8", errors="replace")
+    text = compose.path(file).read_text(encoding="utf-8", errors="replace")
     for line in text.splitlines():
         if not line.startswith("#"):
             break

@@ -63,7 +63,9 @@ class Train:
     batch: int = _set(least=1)  # clips per step, over all devices
     holdout: float = _set(least=0, below=1)  # share of train held out for tuning; 0: a final run
     label_smoothing: float = _set(least=0, below=1)
+    drop_last: bool = MISSING  # clips that do not fill an epoch's last step; else it is smaller
     head_dropout: float = _set(least=0, below=1)
+    head_std: float | None = _set(least=0)  # that its weights start with; null: as torch's Linear
     lean: bool = MISSING  # less memory: norms and activations are computed again for backward
     augment: Augment = MISSING
 
@@ -82,16 +84,21 @@ class Test:
 
 @dataclass
 class Optim:
-    """AdamW with a linear warm-up into a cosine decay."""
+    """AdamW or SGD, with a linear warm-up into a cosine decay."""
 
+    algorithm: Literal["adamw", "sgd"] = MISSING
     lr: float = _set(above=0)
     head_lr: float | None = _set(above=0)  # null: lr
+    layer_decay: float = _set(above=0, most=1)  # of the rate, from each block to the one before
     weight_decay: float = _set(least=0)
     no_decay: list[str] = MISSING  # "vectors" (of one dimension), or parts of parameters' names
     betas: list[float] = field(default=MISSING, metadata={"length": 2, "least": 0, "below": 1})
+    momentum: float = _set(least=0, below=1)  # SGD's
+    nesterov: bool = MISSING  # SGD's
     warmup: float = _set(least=0)  # epochs, at most all of them
     warmup_start: float = _set(least=0, most=1)  # share of the rate that the warm-up starts at
     schedule: Literal["step", "epoch"] = MISSING  # how often the cosine falls; a warm-up: per step
+    drops: list[float] = MISSING  # epochs from which on the rate is a tenth, without a cosine
 
 
 @dataclass

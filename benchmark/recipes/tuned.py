@@ -11,15 +11,24 @@ from typing import Any
 import yaml
 
 from benchmark.errors import UserError
+from benchmark.lookup import external
 from benchmark.recipes import compose
+from benchmark.recipes.name import RunName
 from datamodules.files import atomic_write, demand_writable
 
 HEADING = "# Tuned: "  # begins the first line
 
 
 def path(name: str) -> Path:
-    """Return the tuned file of `protocol/data/backbone/method`."""
-    return compose.RECIPES / "protocols" / f"{name}.yaml"
+    """Return the tuned file of `protocol/data/backbone/method`.
+
+    It lies in a folder of your own where one of the four does.
+    """
+    found, run = compose.path(f"protocols/{name}"), RunName.parse(name)
+    if found.exists() or (own := external.recipes()) is None:
+        return found
+    parts = [f"{folder}/{getattr(run, axis)}" for axis, folder in compose.AXES.items()]
+    return found if all(map(compose.is_ours, parts)) else own / "protocols" / f"{name}.yaml"
 
 
 def write(name: str, chosen: Mapping[str, Any], tuned: Mapping[str, Any], heading: str) -> Path:

@@ -166,9 +166,14 @@ def _agreements(values: Mapping[str, Any]) -> Iterator[tuple[str, bool, str]]:
     yield "test.short_side", side is None or side >= size, f"at least {size}, which is clip.size"
     epochs = train["epochs"]
     yield "optim.warmup", optim["warmup"] <= epochs, f"at most {epochs}, which is train.epochs"
+    drops = optim["drops"]
+    within = drops == sorted(drops) and all(0 < each < epochs for each in drops)
+    yield "optim.drops", within, f"rising, above 0 and below {epochs}, which is train.epochs"
+    moves = optim["momentum"] > 0 or not optim["nesterov"]
+    yield "optim.nesterov", moves, "false, which goes with optim.momentum=0"
     yield "trainer.devices", values["trainer"]["devices"] != 0, "at least 1, or -1: all there are"
     rand = train["augment"]["randaugment"]
-    few = rand["library"] == "timm" or rand["operations"] <= PYTORCHVIDEO
+    few = rand["library"] != "pytorchvideo" or rand["operations"] <= PYTORCHVIDEO
     most = f"at most {PYTORCHVIDEO}, which pytorchvideo has"
     yield "train.augment.randaugment.operations", few, most
 

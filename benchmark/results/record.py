@@ -15,7 +15,7 @@ from benchmark.results.schema import Cost, DataProvenance, Environment, Metrics,
 from datamodules.files import ROOT, atomic_write, folder_from_environment
 
 RESULTS = folder_from_environment("RESULTS", ROOT / "results")
-VERSION = 2  # of the JSON; raised when keys are added or change, so that older code says it is old
+VERSION = 3  # of the JSON; raised when keys are added or change, so that older code says it is old
 
 
 class BrokenRecord(UserError):

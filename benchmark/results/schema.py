@@ -80,7 +80,8 @@ class DataProvenance:
     classes: tuple[str, ...]
     classes_sha256: str
     order_blind_ceiling: Fraction | None = None  # top-1 of the best model blind to frames' order
-    chosen: tuple[int, ...] | None = None  # few shots: which of the listed videos; None: all
+    # Few shots, or a fraction: which of the listed training videos; None: all
+    chosen: tuple[int, ...] | None = None
     holdout: tuple[int, ...] | None = None  # which training videos were held out; None: none was
     broken: tuple[int, ...]  # indices of training videos
     broken_test: tuple[int, ...] | None = None  # of those tested; None: an older record
@@ -113,6 +114,8 @@ class Environment:
 
     commit: str  # "unknown" without git
     dirty: bool  # whether the code had changes that were not committed
+    # Of a folder of somebody's own, which is not the suite's: file -> SHA-256; None: all was ours
+    external: dict[str, str] | None = None
     weights: str  # fingerprint of the backbone's
     python: str
     torch: str

@@ -76,11 +76,11 @@ def nothing_to_do(today: Recipe) -> str | None:
     found, file = standing(today), display_path(record.path(today.name))
     match found:
         case Standing("stale"):
-            raise UserError(f"{file} is of another recipe: {found.detail}; --again makes it again")
+            raise UserError(f"{file} is of another recipe: {found.detail}; --again replaces it")
         case Standing("other data"):
             raise UserError(f"{file} is of other data: {found.detail}; {to_do()}")
         case Standing("done"):
-            return f"nothing to do: {file} exists (--again makes it again): {found.detail}"
+            return f"nothing to do: {file} exists (--again replaces it): {found.detail}"
         case Standing("broken"):
             print(f"{found.detail}: it is made again", file=sys.stderr)
     return None
@@ -92,10 +92,16 @@ def to_do() -> str:
 
 
 def changes(found: Record, today: Recipe) -> list[str]:
-    """Return what a record's recipe sets otherwise than today's: "key: old -> new"."""
+    """Return what differs of a record's recipe and today's: "key: old -> new", own files."""
     plain = json.loads(json.dumps(asdict(today)))  # as a record has it: lists, and keys of text
     differing = compose.changes(found.recipe, plain)
-    return [f"{key}: {old} -> {new}" for key, (old, new) in differing.items()]
+    found_changes = [f"{key}: {old} -> {new}" for key, (old, new) in differing.items()]
+    then, now = found.environment.external or {}, compose.own_code(today)
+    return found_changes + [
+        f"{file}: another one"
+        for file in sorted(then.keys() | now.keys())
+        if then.get(file) != now.get(file)
+    ]
 
 
 def data_change(found: Record, today: Recipe, lister: Lister) -> str | None:

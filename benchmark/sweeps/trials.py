@@ -159,7 +159,8 @@ def evidence(
     first = tried[0].job.recipe
     runs = [found for each in tried if (found := _record(each.job))]
     if runs:
-        clips = runs[0].train.steps * first.train.batch * len(trials)
+        there = runs[0].train.epochs * runs[0].data.splits["train"].videos
+        clips = min(there, runs[0].train.steps * first.train.batch) * len(trials)
         holdout = runs[0].data.splits["holdout"]
     else:
         assert method.known is not None  # or none would have an outcome

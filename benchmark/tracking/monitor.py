@@ -89,7 +89,7 @@ class TrainingMonitor(Callback):
         odd = (self._odd < 0) & ~outputs["loss_sum"].isfinite()
         self._odd = torch.where(odd, trainer.global_step, self._odd)  # without waiting for it
         self._right = self._right + outputs["right"]
-        self._seen += len(batch["label"])
+        self._seen += _own(batch)
         self.clips += len(batch["label"]) * trainer.world_size
         self.broken.update(int(i) for i in batch["broken"].tolist() if i >= 0)
         now = time.perf_counter()
@@ -167,6 +167,12 @@ class TrainingMonitor(Callback):
             clips_per_second=round(self.clips / max(self.seconds, 1e-9), 1),
             **({} if self.test_share is None else {"test_share": round(self.test_share, 4)}),
         )
+
+
+def _own(batch: Any) -> int:
+    """Return how many clips of a batch are the step's own, and do not just fill it up."""
+    weight = batch.get("weight")  # on the host
+    return len(batch["label"]) if weight is None else int((weight > 0).sum())
 
 
 def _gathered(own: Any) -> list[Any]:

@@ -4,7 +4,7 @@ import hashlib
 import os
 import platform
 import subprocess
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
@@ -76,14 +76,23 @@ def decoded_share(data: VideoDataModule) -> float | None:
 
 
 def environment(
-    code: tuple[str, bool], fingerprint: str, decoder: str, trainer: Trainer
+    code: tuple[str, bool], own: Mapping[str, str], fingerprint: str, decoder: str, trainer: Trainer
 ) -> Environment:
-    """Return the code, the versions, the weights and the machine of this run."""
+    """Return the code, the versions, the weights and the machine of this run.
+
+    Args:
+        code: As `code_state` says.
+        own: Files of a folder of somebody's own that the run imports, and their checksums.
+        fingerprint: Of the backbone's weights.
+        decoder: And its version.
+        trainer: The run's.
+    """
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     device = gpu if gpu and trainer.strategy.root_device.type == "cuda" else processor()
     return Environment(
         commit=code[0],
         dirty=code[1],
+        external=dict(own) or None,
         weights=fingerprint,
         python=platform.python_version(),
         **{name: version(name) for name in PACKAGES},

@@ -17,7 +17,7 @@ from benchmark.models.lean import lean
 from benchmark.models.video_vit import VideoViT
 from benchmark.training import evaluation
 from benchmark.training.fsdp import shard
-from benchmark.training.optim import adamw, warmup_cosine
+from benchmark.training.optim import adamw, sgd, warmup_cosine
 
 
 @final
@@ -26,11 +26,13 @@ class Classification(LightningModule):
 
     Args:
         model: changed by its method; what requires a gradient is trained, and saved.
-        lr: peak learning rate. `head_lr`: that of the head, None: the same.
-        weight_decay: of what decays. `no_decay`: what does not (`benchmark.optim.adamw`).
-        betas: AdamW's.
+        lr: peak learning rate. `head_lr`: that of the head, None: the same. `layer_decay`: how many
+            times as fast a block learns as the one behind it.
+        algorithm: "adamw", with `betas`, or "sgd", with `momentum` and `nesterov`.
+        weight_decay: of what decays. `no_decay`: what does not (`benchmark.models.decay`).
         warmup: epochs of linear warm-up. `warmup_start`: share of the rate it starts at.
-        schedule: "step" or "epoch": how often the cosine falls.
+        schedule: "step" or "epoch": how often the cosine falls. `drops`: epochs from which on the
+            rate is a tenth, instead of a cosine.
         label_smoothing: of the cross-entropy in training.
         lean: whether to save less memory for backward (`benchmark.models.lean`).
         test_batch: clips per forward in evaluation.
@@ -47,12 +49,17 @@ class Classification(LightningModule):
         *,
         lr: float,
         head_lr: float | None = None,
+        layer_decay: float = 1.0,
+        algorithm: Literal["adamw", "sgd"] = "adamw",
         weight_decay: float = 0.05,
         no_decay: Sequence[str] = ("vectors",),
         betas: Sequence[float] = (0.9, 0.999),
+        momentum: float = 0.9,
+        nesterov: bool = False,
         warmup: float = 0.0,
         warmup_start: float = 0.0,
         schedule: Literal["step", "epoch"] = "step",
+        drops: Sequence[float] = (),
         label_smoothing: float = 0.0,
         lean: bool = False,
         test_batch: int = 16,
@@ -61,9 +68,11 @@ class Classification(LightningModule):
     ) -> None:
         super().__init__()
         self.model = model
-        self.lr, self.head_lr = lr, head_lr
+        self.lr, self.head_lr, self.layer_decay = lr, head_lr, layer_decay
         self.weight_decay, self.no_decay, self.betas = weight_decay, no_decay, betas
-        self.warmup, self.warmup_start, self.schedule = warmup, warmup_start, schedule
+        self.algorithm, self.momentum, self.nesterov = algorithm, momentum, nesterov
+        self.warmup, self.warmup_start = warmup, warmup_start
+        self.schedule, self.drops = schedule, drops
         self.label_smoothing, self.test_batch, self.seed = label_smoothing, test_batch, seed
         self.lean, self.steps = lean, steps
         self.evaluated: evaluation.Scores | None = None
@@ -83,14 +92,21 @@ class Classification(LightningModule):
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
         """Return loss, its sum and the number of right answers of clips (B, C, T, H, W).
 
-        "target" (B, K) stands in for "label" (B,) where clips are mixed.
+        "target" (B, K) stands in for "label" (B,) where clips are mixed. "weight" (B,) is what each
+        clip's loss counts in their mean, in a smaller last step; a clip of weight 0 is no one's.
         """
         with lean(self.model, self.lean):
             logits = self(batch["video"])
         target = batch.get("target", batch["label"])
-        loss = F.cross_entropy(logits, target, label_smoothing=self.label_smoothing)
-        right = (logits.detach().argmax(dim=-1) == batch["label"]).sum()
-        return {"loss": loss, "loss_sum": loss.detach() * len(target), "right": right}
+        right = logits.detach().argmax(dim=-1) == batch["label"]
+        if "weight" not in batch:
+            loss = F.cross_entropy(logits, target, label_smoothing=self.label_smoothing)
+            return {"loss": loss, "loss_sum": loss.detach() * len(target), "right": right.sum()}
+        smoothing, weight = self.label_smoothing, batch["weight"].to(logits.device)
+        losses = F.cross_entropy(logits, target, label_smoothing=smoothing, reduction="none")
+        own = weight > 0
+        loss_sum, right = losses.detach().masked_fill(~own, 0).sum(), right & own
+        return {"loss": (losses * weight).mean(), "loss_sum": loss_sum, "right": right.sum()}
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         """Score a batch of videos (B, V, C, T, H, W)."""
@@ -138,15 +154,16 @@ class Classification(LightningModule):
             shard(self.model, self.device_mesh["data_parallel"])
 
     def configure_optimizers(self) -> Any:
-        """Return AdamW and its schedule, stepped with every optimiser step."""
-        optimizer = adamw(
-            self.model,
-            lr=self.lr,
-            head_lr=self.head_lr,
-            weight_decay=self.weight_decay,
-            betas=self.betas,
-            no_decay=self.no_decay,
-        )
+        """Return the optimiser and its schedule, stepped with every optimiser step."""
+        how: dict[str, Any] = {
+            **{"lr": self.lr, "head_lr": self.head_lr, "layer_decay": self.layer_decay},
+            **{"weight_decay": self.weight_decay, "no_decay": self.no_decay},
+        }
+        optimizer: torch.optim.Optimizer
+        if self.algorithm == "sgd":
+            optimizer = sgd(self.model, momentum=self.momentum, nesterov=self.nesterov, **how)
+        else:
+            optimizer = adamw(self.model, betas=self.betas, **how)
         steps, epochs = self.steps, self.trainer.max_epochs or 1
         if steps is None:
             steps = int(self.trainer.estimated_stepping_batches)
@@ -156,6 +173,7 @@ class Classification(LightningModule):
             steps=steps,
             start=self.warmup_start,
             epochs=epochs if self.schedule == "epoch" else None,
+            drops=[each * steps / epochs for each in self.drops],
         )
         return {
             "optimizer": optimizer,

@@ -60,7 +60,8 @@ def train(recipe: Recipe) -> Record:
     once, at the end, with the last weights.
     """
     started = datetime.now(UTC).isoformat(timespec="seconds")
-    code = code_state()  # now: whoever edits it meanwhile does not edit what runs
+    # Now: whoever edits it meanwhile does not edit what runs.
+    code, own = code_state(), compose.own_code(recipe)
     folder = files.RUNS / recipe.name
     rank_zero_only(progress.write)(folder, stage="start", devices=_devices(recipe))
     last = folder / CHECKPOINT
@@ -85,7 +86,7 @@ def train(recipe: Recipe) -> Record:
     steps = recipe.train.epochs * datamodule.steps
     task = classification(recipe, model, steps)
 
-    clips, videos = steps * recipe.train.batch, _to_test(task, datamodule)
+    clips, videos = recipe.train.epochs * datamodule.used, _to_test(task, datamodule)
     monitor = TrainingMonitor(folder, _test_share(counted, clips, videos))
     memory, speed = MemoryMonitor(), InferenceSpeed()
     wandb = _wandb_callback(recipe, folder, monitor)
@@ -136,7 +137,7 @@ def train(recipe: Recipe) -> Record:
             device_seconds=round(progress.device_seconds(folder), 2),
         ),
         data=data_provenance(datamodule, data, monitor.broken, scores, copies),
-        environment=environment(code, weights, version(recipe.decoder), trainer),
+        environment=environment(code, own, weights, version(recipe.decoder), trainer),
         train=Training(
             epochs=recipe.train.epochs,
             steps=trainer.global_step,

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from datamodules import files
 from datamodules.dataset_info import DatasetInfo, Split
+from datamodules.datasets import _subsets as subsets
 from datamodules.datasets import _tables as tables
 from datamodules.datasets._tables import Listed
 from datamodules.errors import UserError, nearest
-from datamodules.randomness import Stream, generator
 
 LOOKED_AT = 16  # videos of a split, the first ones, that are looked for: one of them must exist
 MOST = 100_000  # classes: a larger number is no class number
@@ -39,11 +39,15 @@ class Options(TypedDict, total=False):
         sizes: "known" refuses splits of other sizes than are known; "any" takes what is listed.
         shots: Training videos per class; None is all.
         shots_seed: Chooses them.
+        fraction: Of every class's training videos, so many are taken; None is all.
+        fraction_seed: Chooses them.
     """
 
     sizes: Literal["known", "any"]
     shots: int | None
     shots_seed: int
+    fraction: float | None
+    fraction_seed: int
 
 
 def folder(name: str, root: str | Path | None, holds: str) -> Path:
@@ -214,6 +218,8 @@ def assemble(
     sizes: Literal["known", "any"] = "known",
     shots: int | None = None,
     shots_seed: int = 0,
+    fraction: float | None = None,
+    fraction_seed: int = 0,
 ) -> DatasetInfo:
     """Return a dataset, after a look at whether it is what it says.
 
@@ -232,6 +238,8 @@ def assemble(
         sizes: As in `Options`.
         shots: As in `Options`.
         shots_seed: As in `Options`.
+        fraction: As in `Options`.
+        fraction_seed: As in `Options`.
 
     Raises:
         UserError: Classes, sizes or videos are not as they should be.
@@ -256,8 +264,13 @@ def assemble(
         except UnicodeEncodeError as error:
             raise UserError(f"{name}: the path {error.object!r} is no UTF-8 text") from None
     splits, chosen = dict(every), None
+    if shots is not None and fraction is not None:
+        raise UserError(f"data.shots={shots} and data.fraction={fraction}: set one of them")
     if shots is not None:
-        chosen = few(splits["train"], shots, shots_seed, names)
+        chosen = subsets.few(splits["train"], shots, shots_seed, tuple(names))
+    elif fraction is not None:
+        chosen = subsets.part(splits["train"], fraction, fraction_seed, len(names))
+    if chosen is not None:
         splits["train"] = splits["train"].select(chosen)
     warnings = tuple(each for listed in listings.values() for each in listed.warnings)
     return DatasetInfo(
@@ -281,25 +294,3 @@ def _look(name: str, split: str, root: Path, paths: Sequence[str]) -> None:
             f"{name}: the first videos of {split} are not there, such as {first[0]}; "
             "data.root, or data.videos where there is one, says where they lie"
         )
-
-
-def few(split: Split, shots: int, seed: int, names: Sequence[str]) -> tuple[int, ...]:
-    """Return which `shots` videos of every class to take, in the order of the list.
-
-    Which ones is a function of `seed`, the class's number and the list. Fewer shots of the same
-    seed are some of these.
-
-    Raises:
-        UserError: `shots` is less than 1, or more than a class has.
-    """
-    if shots < 1:
-        raise UserError(f"data.shots must be at least 1, not {shots}")
-    order = np.argsort(split.labels, kind="stable")
-    bounds = np.searchsorted(split.labels[order], np.arange(len(names) + 1))
-    chosen: list[int] = []
-    for label, name in enumerate(names):
-        own = order[bounds[label] : bounds[label + 1]]
-        if len(own) < shots:
-            raise UserError(f"data.shots={shots}, but class {name!r} has {len(own)} videos")
-        chosen += generator(Stream.SHOTS, seed, label).permutation(own)[:shots].tolist()
-    return tuple(sorted(chosen))

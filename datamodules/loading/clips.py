@@ -28,7 +28,8 @@ ATTEMPTS = 10  # so many broken videos in a row are no accident
 
 Item = dict[str, Any]
 Sampling = Callable[..., Frames]  # of `clip_sampling`, but for times, clips and rng
-Share = Callable[[Key, Callable[[Key], Item]], Item]  # a clip of another run, or a new one
+Clip = tuple[int, int]  # epoch, index
+Share = Callable[[Clip, Callable[[Clip], Item]], Item]  # a clip of another run, or a new one
 Alter = Callable[[Tensor, int], Tensor]  # views of a video, uint8 (V, C, T, H, W), and its index
 
 
@@ -53,6 +54,8 @@ def sampling(
 
 class TrainingClips(Dataset[Item]):
     """One random clip of a video, asked for by (epoch, index), on which alone it depends.
+
+    A third number that is asked for is what its loss counts, its "weight".
 
     A video that cannot be decoded is replaced by another one.
 
@@ -94,9 +97,11 @@ class TrainingClips(Dataset[Item]):
         return len(self.split)
 
     def __getitem__(self, key: Key) -> Item:
-        return self.make(key) if self.share is None else self.share(key, self.make)
+        clip = key[:2]
+        item = self.make(clip) if self.share is None else self.share(clip, self.make)
+        return {**item, "weight": torch.tensor(key[2])} if len(key) == 3 else item
 
-    def make(self, key: Key) -> Item:
+    def make(self, key: Clip) -> Item:
         """Decode a clip, whoever else may have."""
         epoch, asked = key
         rng = generator(Stream.SAMPLE, self.seed, epoch, asked)

@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 from torch.utils.data import Dataset
 from torch.utils.data.distributed import DistributedSampler
 
 from datamodules.errors import UserError
 from datamodules.loading.order import training_order
 
-Key = tuple[int, int]  # epoch, index
+Key = tuple[int, int] | tuple[int, int, float]  # epoch, index, in a smaller step what it counts
 
 
 class TrainingSampler(DistributedSampler[Key]):
@@ -17,8 +18,12 @@ class TrainingSampler(DistributedSampler[Key]):
 
     Step s of an epoch takes positions s x batch to (s + 1) x batch of one permutation, at any
     number of ranks; each rank has its share of them, in one batch or in several whose gradients are
-    accumulated. Clips that do not fill a last step are left out. The epoch is part of the key:
-    loader workers that live on never hear of a new one.
+    accumulated. The epoch is part of the key: loader workers that live on never hear of a new one.
+
+    Clips that do not fill a last step are left out, or make a smaller one. Of that, too, every rank
+    has as many, in as many batches: the epoch's first clips, which count nothing, fill it up. What
+    a clip counts is the weight of its loss in the mean over its batch. The mean over all batches of
+    a full step, of all ranks, is then the mean over the smaller step's own clips.
 
     Args:
         clips: The training clips.
@@ -28,6 +33,9 @@ class TrainingSampler(DistributedSampler[Key]):
         rank: This one.
         epoch: The first one to come.
         done: Clips of it that this rank was already trained on: they are not repeated.
+        part: Clips that a rank takes at once; None: its share of a step.
+        drop_last: Whether clips that do not fill a last step are left out.
+        multiple: Of which a rank's share of a smaller step has to be one.
     """
 
     def __init__(
@@ -40,21 +48,38 @@ class TrainingSampler(DistributedSampler[Key]):
         rank: int,
         epoch: int = 0,
         done: int = 0,
+        part: int | None = None,
+        drop_last: bool = True,
+        multiple: int = 1,
     ) -> None:
         super().__init__(clips, world, rank, seed=seed)
-        self.batch, self.share = batch, batch // world
-        self.steps = len(clips) // batch  # type: ignore[arg-type]
+        self.batch, self.share, self.part = batch, batch // world, part or batch // world
+        self.full, rest = divmod(len(clips), batch)  # type: ignore[arg-type]
+        self.rest = 0 if drop_last else rest  # clips of a smaller step
+        self.last = -(-self.rest // (world * multiple)) * multiple  # of them, a rank's share
         self.epoch, self._begun = epoch, (epoch, done)
 
     def __iter__(self) -> Iterator[Key]:
         order = training_order(self.seed, self.epoch, len(self.dataset))  # type: ignore[arg-type]
-        stretches = order[: self.steps * self.batch].reshape(self.steps, self.num_replicas, -1)
+        stretches = order[: self.full * self.batch].reshape(self.full, self.num_replicas, -1)
         begun, done = self._begun
         for index in stretches[:, self.rank].reshape(-1)[done if self.epoch == begun else 0 :]:
             yield self.epoch, int(index)
+        for index, weight in self._smaller(order):
+            yield self.epoch, index, weight
 
-    def __len__(self) -> int:
-        return self.steps * self.share  # of a whole epoch: Lightning counts what is done itself
+    def _smaller(self, order: NDArray[np.int64]) -> Iterator[tuple[int, float]]:
+        """Yield this rank's clips of the smaller step, and what each counts."""
+        for place in range(self.rank * self.last, (self.rank + 1) * self.last):
+            within = place - self.rank * self.last
+            together = min(self.part, self.last - within // self.part * self.part)
+            weight = self.batch / self.rest * together / self.part
+            own = place < self.rest
+            index = order[self.full * self.batch + place if own else place - self.rest]
+            yield int(index), weight if own else 0.0
+
+    def __len__(self) -> int:  # of a whole epoch: Lightning counts what is done itself
+        return self.full * self.share + self.last
 
 
 class EvaluationSampler(DistributedSampler[int]):

@@ -56,6 +56,8 @@ def augment_clip(
         clip = functional.horizontal_flip(clip)
     if rand.operations and rand.when == "after":
         clip = rand_augment(clip, rng, rand)
+    if how.greyscale and rng.random() < how.greyscale:
+        clip = functional.rgb_to_grayscale(clip, num_output_channels=3)
     if how.lighting:
         clip = pca_lighting(clip, rng, how.lighting)
     return clip, mirrored

@@ -1,13 +1,14 @@
 """RandAugment (Cubuk et al., 2020, https://arxiv.org/abs/1909.13719), as video papers use it.
 
 A few operations are drawn from a list; each is carried out with some probability, the same on all
-frames, at a magnitude drawn around the one given, from 0 to 10: the higher, the stronger. Two
-implementations are in use, and they differ in small things:
+frames, at a magnitude drawn around the one given, from 0 to 10: the higher, the stronger. Three
+implementations are in use, and they differ:
 
     "pytorchvideo" (ZeroI2V)    14 operations, each at most once; what comes in from outside the
                                 frame is black (it fills with 0.5, made for pixels from 0 to 1)
     "timm" (ST-Adapter)         15 operations with `solarize_add`, any of them more than once; grey.
                                 Its setting is called rand-m7-n4-mstd0.5-inc1
+    "imgaug" (AIM)              weaker, and mirrors: `datamodules.transforms.imgaug_randaugment`
 """
 
 import math
@@ -19,6 +20,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional  # type: ignore[import-untyped]
 
 from datamodules.errors import UserError, nearest
+from datamodules.transforms.imgaug_randaugment import imgaug_rand_augment
 from datamodules.transforms.settings import RandAugment
 
 HIGHEST = 10.0  # magnitude
@@ -34,8 +36,10 @@ def rand_augment(clip: Tensor, rng: np.random.Generator, how: RandAugment) -> Te
         UserError: there is no such library, or it has fewer operations.
     """
     library, operations = how.library, how.operations
+    if library == "imgaug":
+        return imgaug_rand_augment(clip, rng, how)
     if library not in FILL:
-        raise UserError(f"no RandAugment of {library!r}{nearest(library, FILL)}")
+        raise UserError(f"no RandAugment of {library!r}{nearest(library, [*FILL, 'imgaug'])}")
     known = [name for name in OPERATIONS if library == "timm" or name != "solarize_add"]
     if library == "pytorchvideo" and operations > len(known):
         raise UserError(f"randaugment.operations is {operations}, pytorchvideo has {len(known)}")

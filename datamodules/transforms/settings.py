@@ -13,13 +13,13 @@ class RandAugment:
     """RandAugment, the same operations on all frames of a clip."""
 
     operations: int = field(metadata={"least": 0, "most": 15})  # per clip; 0: none
-    magnitude: float = field(metadata={"least": 0, "most": 10})
+    magnitude: float = field(metadata={"least": 0, "most": 10})  # of 10, imgaug's of 30
     std: float = field(
         metadata={"least": 0, "most": 10}
     )  # of the magnitude, drawn anew per operation
     probability: float = field(metadata={"least": 0, "most": 1})  # of each operation
     when: Literal["before", "after"]  # the crop and the flip
-    library: Literal["pytorchvideo", "timm"]  # whose operations
+    library: Literal["pytorchvideo", "timm", "imgaug"]  # whose operations
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,7 @@ class Augment:
         metadata={"length": 2, "above": 0, "rising": True}
     )
     flip: float = field(metadata={"least": 0, "most": 1})  # probability, if the dataset allows it
+    greyscale: float = field(metadata={"least": 0, "most": 1})  # probability; all frames or none
     lighting: float = field(
         metadata={"least": 0, "most": 1}
     )  # std of AlexNet's shift of colours; 0: none

@@ -89,7 +89,7 @@ def test_a_form_that_computes_something_else_is_refused_in_one_line() -> None:
         changed.head.forward = MethodType(forward, changed.head)
         return changed
 
-    with pytest.raises(UserError, match=r"^aim: its wrong form is another model: .* timed$"):
+    with pytest.raises(UserError, match=r"^aim: its wrong form computes something else: .* timed$"):
         list(bench.measure(["aim"], HOW, "cpu", {"wrong": wrong}))
 
 

@@ -3,16 +3,17 @@
 from dataclasses import replace
 
 import pytest
+from planned import SWEEPS, recipes
 
+from benchmark.cost import counts
 from benchmark.cost.forecast import foresee as forecast
-from benchmark.cost.forecast import hardware
+from benchmark.cost.forecast import hardware, models
 from benchmark.cost.forecast import page as forecast_page
 from benchmark.cost.forecast.foresee import Forecast, foresee, schedule
 from benchmark.cost.forecast.hardware import STATED, Hardware, Range, Work
 from benchmark.errors import UserError
-from benchmark.recipes import compose
+from benchmark.recipes import build, compose
 from benchmark.results.speed import Bench, Beside, Loading, Machine, MachineSpeed, Row, Settings
-from benchmark.sweeps.plan import plan
 
 MACHINE = Machine(
     device="A Chip",
@@ -25,7 +26,7 @@ MACHINE = Machine(
     date="2026-11-28",
 )
 WORK = Work(recipe="aim", method="aim", width=96, depth=4, precision="32-true")
-DIGITS = "digits/digits_motion/vit_digits"
+DIGITS = "fair/digits_motion/vit_digits"
 K400 = "own/kinetics400/vit_b16_clip/st_adapter"
 
 
@@ -135,7 +136,7 @@ def test_a_run_on_one_core_computes_and_decodes_one_after_the_other() -> None:
     assert run.steps == 800
     assert run.train_seconds.middle == pytest.approx(800 * 0.1 + clips_trained / 1_000)
     assert run.waits == pytest.approx(12.8 / 92.8)
-    assert run.checkpoint_bytes == 12 * forecast.counted(run.recipe, 10).trained
+    assert run.checkpoint_bytes == 12 * models.counted(run.recipe, 10).trained
 
 
 def test_runs_take_the_devices_that_are_free_first() -> None:
@@ -193,12 +194,61 @@ def test_how_many_videos_can_be_said_where_the_data_cannot() -> None:
     assert forecast.sizes(held, (100, 10)) == (90, 10)
 
 
+def test_a_fraction_and_few_shots_are_as_many_videos_as_they_are() -> None:
+    for data, train in (
+        ("kinetics400_tenth", 24_653),
+        ("kinetics400_16shot", 16 * 400),
+        ("hmdb51_2shot", 2 * 51),
+    ):
+        recipe = compose.load(f"few_shot/{data}/vit_b16_clip/aim")
+        assert forecast.sizes(recipe)[0] == train
+    held = compose.load("few_shot/ssv2_4shot/vit_b16_clip/aim", ["train.holdout=0.25"])
+    assert forecast.sizes(held) == (3 * 174, 174)
+
+
+def test_testing_decodes_a_clip_once_for_all_its_crops() -> None:
+    given = ["test.clips=1", "optim.lr=1"]
+    one, three = (compose.load(K400, [*given, f"test.crops={n}"]) for n in (1, 3))
+    free, slow = gpus(count=1), gpus(count=1, cores=1)
+    (a,), (b,) = foresee([one], free), foresee([three], free)
+    assert b.test_seconds.middle == pytest.approx(3 * a.test_seconds.middle)
+    (a,), (b,) = foresee([one], slow), foresee([three], slow)
+    assert a.test_seconds.middle == b.test_seconds.middle == pytest.approx(19_906 / a.decode_rate)
+
+
+def test_a_model_of_more_classes_has_a_larger_head_and_nothing_else() -> None:
+    recipe = compose.load(f"{DIGITS}/st_adapter")
+    for classes in (10, models.CLASSES, 1_000):
+        real = build.meta_model(recipe, classes)
+        foreseen = models.counted(recipe, classes)
+        assert foreseen.parameters == counts.parameters(real)
+        assert foreseen.trained == counts.parameters(real, trained=True)
+    probe = models.counted(compose.load(f"{DIGITS}/linear_probe"), 7)
+    assert probe.trained == 7 * 97
+
+
+def test_tuning_is_foreseen_once_for_the_runs_of_a_method() -> None:
+    names = [f"fair/ssv2/vit_b16_clip/{m}/seed{s}" for m in ("aim", "full") for s in (0, 1)]
+    names += ["fair/ssv2/vit_b16_clip/aim,ratio=0.5/seed0"]
+    recipes = [compose.load(each) for each in names]
+    tried = forecast.trials(recipes, tuned=False)
+    assert [(trial.method["name"], times) for trial, times in tried] == [("aim", 7), ("full", 7)]
+    assert {(trial.train.epochs, trial.train.holdout) for trial, _ in tried} == {(8, 0.1)}
+    assert forecast.sizes(tried[0][0]) == (168_913 - 16_891, 16_891)
+    done = [replace(each, tuned={"trials": 7}) for each in recipes]
+    assert forecast.trials(done, tuned=False) == [] and len(forecast.trials(done, tuned=True)) == 2
+    assert forecast.trials([compose.load(f"{DIGITS}/aim")], tuned=True) == []
+    run = a_run(1_800.0, devices=2)
+    said = forecast_page.text([run], gpus(), trials=[(run, 7)])
+    assert "before them `benchmark tune`, 7 trials of 1 methods: 7 GPU hours (7 to 7)" in said
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", compose.names("sweeps"))
+@pytest.mark.parametrize("name", SWEEPS)
 def test_every_sweep_can_be_foreseen(name: str) -> None:
-    recipes = [job.recipe for job in plan(name)]
+    own = recipes(name)
     on = gpus(count=8, cores=128)
-    runs = foresee(recipes, on, (100, 10))
+    runs = foresee(own, on, (100, 10))
     said = forecast_page.text(runs, on)
-    assert f"all {len(recipes)} runs: " in said and set(STATED) >= {"h100", "a100"}
+    assert f"all {len(own)} runs: " in said and set(STATED) >= {"h100", "a100"}
     assert all(run.train_seconds.low <= run.train_seconds.high for run in runs)

@@ -10,7 +10,7 @@ from benchmark.cli.parser import main
 from benchmark.cost import published_page
 from benchmark.cost.published_counts import Count, agreement, count, differences
 from benchmark.errors import UserError
-from benchmark.method_facts import method_facts
+from benchmark.lookup.method_facts import method_facts
 from benchmark.recipes import compose
 from benchmark.results.published import COUNTS, Data, Paper, Published, Row, Source, read
 from datamodules.files import ROOT

@@ -27,10 +27,12 @@ def few_frames(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tiny_models, "FRAMES", FRAMES)
 
 
+RECIPE = compose.load("quick/digits_motion/vit_digits/linear_probe", [f"clip.frames={FRAMES}"])
+
+
 def tiny(backbone: str, name: str, **options: object) -> TrainedModel:
-    recipe = compose.load("quick/digits_motion/vit_digits/linear_probe", [f"clip.frames={FRAMES}"])
     model = moved(construct(backbone, name, **options)).eval()
-    return TrainedModel(model, recipe, tuple(map(str, range(CLASSES))))
+    return TrainedModel(model, RECIPE, tuple(map(str, range(CLASSES))))
 
 
 BETWEEN = ("aim", "full_divided", "temporal_only")  # attend over time

@@ -27,14 +27,14 @@ from datamodules.files import ROOT
 HAS_ONNX = all(map(find_spec, onnx_file.NEEDED))
 # The other methods' layers are among those of these, and torch.export takes every one.
 AS_ONNX = {"aim_four", "full_divided", "prompt_tuning", "st_adapter_both", "zeroi2v"}
+RECIPE = compose.load("quick/digits_motion/vit_digits/linear_probe", [f"clip.frames={FRAMES}"])
 ALONE = 'import sys\nsys.modules["benchmark"] = sys.modules["datamodules"] = None\n'
 
 
 def tiny(name: str) -> TrainedModel:
     """Return a tiny model of the recipe `name`, none of whose parameters is as it starts."""
-    recipe = compose.load("quick/digits_motion/vit_digits/linear_probe", [f"clip.frames={FRAMES}"])
     names = tuple(f"class {i}" for i in range(CLASSES))
-    return TrainedModel(moved(construct("class token", name)).eval(), recipe, names)
+    return TrainedModel(moved(construct("class token", name)).eval(), RECIPE, names)
 
 
 @pytest.mark.slow

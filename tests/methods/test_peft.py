@@ -9,7 +9,7 @@ from torch import Tensor
 
 from benchmark import lookup
 from benchmark.errors import UserError
-from benchmark.method_facts import method_facts
+from benchmark.lookup.method_facts import method_facts
 from benchmark.methods.peft import KINDS
 
 RANKED = ("lora", "vera", "loha", "lokr", "hra", "randlora", "miss")

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from tiny import construct
 from torch import Tensor, nn
 from torch.testing import assert_close
 
@@ -56,11 +55,3 @@ def test_mixed_precision_computes_in_16_bits() -> None:
     y.float().sum().backward()
     for p in conv.parameters():
         assert p.grad is not None and p.grad.dtype == torch.float32
-
-
-@pytest.mark.slow
-def test_forms_are_exported(name: str, video: Tensor) -> None:
-    model = construct("class token", name).eval()
-    with torch.no_grad():
-        exported = torch.export.export(model, (video,)).module()
-        assert_close(exported(video), model(video))

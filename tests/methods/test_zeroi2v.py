@@ -99,3 +99,24 @@ def test_adapters_may_be_left_out() -> None:
     assert isinstance(model.vit.blocks[0].mlp.fc2, nn.Linear)  # type: ignore[union-attr]
     video = torch.randn(1, 3, 4, 32, 32)
     torch.testing.assert_close(model.merge()(video), model(video), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("listed", "shifts"),
+    [
+        ([-1, 1], {-1: 1, 1: 1}),
+        ([-2, -2], {-2: 2}),
+        ([], {}),
+        (None, {-1: 1, 1: 1}),
+    ],
+)
+def test_the_offsets_of_heads_may_be_listed(
+    listed: list[int] | None, shifts: dict[int, int]
+) -> None:
+    video = torch.randn(2, 3, 4, 32, 32)
+    assert torch.equal(build(shifts=listed)(video), build(shifts=shifts)(video))
+
+
+def test_heads_of_one_offset_stand_together() -> None:
+    with pytest.raises(ValueError, match=r"shifts is \[1, -1, 1\]; heads of one offset"):
+        build(shifts=[1, -1, 1])

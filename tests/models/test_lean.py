@@ -84,13 +84,12 @@ def test_lean_saves_less_than_the_papers_form(name: str) -> None:
     assert own <= MOST[name] * paper, f"{own / paper:.3f}, {fast / paper:.3f} without"
 
 
-@pytest.mark.parametrize("name", METHODS)
-@pytest.mark.parametrize("activation", [nn.GELU, QuickGELU])
-def test_lean_changes_no_bit(name: str, activation: type[nn.Module]) -> None:
+def test_lean_changes_no_bit(name: str) -> None:
     model = construct("class token", name).train()
-    for block in model.vit.modules():
-        if isinstance(getattr(block, "act", None), nn.GELU):
-            block.act = activation()
+    has_gelu = [m for m in model.vit.modules() if isinstance(getattr(m, "act", None), nn.GELU)]
+    assert len(has_gelu) >= 2
+    for module in has_gelu[::2]:  # the others keep it
+        module.act = QuickGELU()
     for p in model.parameters():
         p.data.add_(0.1 * torch.randn(p.shape))
     video = torch.randn(2, 3, FRAMES, SIZE, SIZE)

@@ -3,13 +3,14 @@
 import copy
 
 import pytest
+import timm
 import torch
 from tiny import BACKBONES, CLASSES, FRAMES, METHODS, SIZE, construct
 from torch import Tensor, nn
 from torch.testing import assert_close
 
 from benchmark.cost import counts
-from benchmark.method_facts import method_facts
+from benchmark.lookup.method_facts import method_facts
 from benchmark.models import checkpoint
 from benchmark.models.video_vit import VideoViT
 
@@ -36,6 +37,25 @@ def read(backbone: str = "class token", width: int = 6, taps: tuple[int, ...] = 
     model = construct(backbone, "linear_probe")
     model.read_by(Reader(model.vit.embed_dim, len(taps), width), taps=taps, width=width)
     return model
+
+
+@pytest.mark.parametrize(("std", "expected"), [(0.01, 0.01), (0.02, 0.02), (0, 0)])
+def test_the_head_starts_as_spread_as_said(std: float, expected: float) -> None:
+    vit = timm.create_model("test_vit", img_size=SIZE, num_classes=0, depth=1)
+    model = VideoViT(vit, FRAMES, 400, head_std=std)
+    heads = [model.head]
+    model.read_by(Reader(vit.embed_dim, 1, 256), taps=(1,), width=256)
+    for head in (*heads, model.head):
+        assert head.weight.std().item() == pytest.approx(expected, rel=0.02)
+        assert not head.bias.any()
+
+
+def test_the_head_may_start_as_pytorchs() -> None:
+    vit = timm.create_model("test_vit", img_size=SIZE, num_classes=0, depth=1)
+    model = VideoViT(vit, FRAMES, 400, head_std=None)
+    bound = vit.embed_dim**-0.5
+    assert 0.99 * bound < model.head.weight.abs().max().item() <= bound
+    assert model.head.bias.any()
 
 
 def test_it_computes_what_timm_computes(name: str, backbone: str) -> None:

@@ -63,6 +63,11 @@ SENSELESS = [  # told when a recipe is loaded: method and overrides, and what is
     ("backbone.std=[0,0,0]", "not three numbers, each above 0 and at most 1"),
     ("backbone.mean=[127,127,127]", "not three numbers, each between 0 and 1"),
     ("optim.warmup=5", "optim.warmup is 5.0, not at most 3, which is train.epochs"),
+    ("optim.layer_decay=1.1", "optim.layer_decay is 1.1, not above 0 and at most 1"),
+    ("optim.drops=[2,1]", "optim.drops is [2.0, 1.0], not rising, above 0 and below 3"),
+    ("optim.drops=[3]", "not rising, above 0 and below 3, which is train.epochs"),
+    ("optim.algorithm=adam", "optim.algorithm is 'adam', not 'adamw' or 'sgd'"),
+    ("train.head_std=-1", "train.head_std is -1.0, not at least 0"),
     ("optim.betas=[0.9,1]", "not two numbers, each at least 0 and below 1"),
     ("clip.seconds=0", "clip.seconds is 0.0, not above 0"),
     ("test.short_side=20", "test.short_side is 20, not at least 32, which is clip.size"),
@@ -272,9 +277,9 @@ def test_the_words_that_there_are_are_lightnings():
 
 
 def test_the_committed_recipes_are_in_proportion():
-    under = compose.RECIPES / "protocols/paper"
-    papers = [f"paper/{f.relative_to(under).with_suffix('')}" for f in under.glob("*/*/*.yaml")]
-    for name in [*papers, f"{RUN}/full", "digits/digits_identity/vit_digits/full"]:
+    under = compose.RECIPES / "protocols"
+    papers = [f"{f.relative_to(under).with_suffix('')}" for f in under.glob("paper*/*/*/*.yaml")]
+    for name in [*papers, f"{RUN}/full", "fair/digits_identity/vit_digits/full"]:
         assert not proportion.of_recipe(load(name), here=False)
 
 

@@ -14,19 +14,19 @@ from benchmark.recipes.compose import load
 from benchmark.recipes.schema import FREE_WHERE, KEYS, METADATA, SECTIONS, is_execution_key
 
 RUN = "quick/digits_motion/vit_digits/st_adapter"
-RUNS = [
-    "/".join(axes)
-    for axes in itertools.product(
-        [
-            each
-            for each in compose.names("protocols")
-            if not compose.read(f"protocols/{each}").get("complete")
-        ],
-        ["digits_motion", "digits_identity"],
-        compose.names("backbones"),
-        compose.names("methods"),
-    )
+PROTOCOLS = [
+    each
+    for each in compose.names("protocols")
+    if not compose.read(f"protocols/{each}").get("complete")
 ]
+DATA = ["digits_motion", "digits_identity"]
+RUNS = {
+    "/".join(axes): None  # no file but a protocol's own says what a method is on a backbone
+    for axes in (
+        *itertools.product(PROTOCOLS, DATA, ["vit_digits"], compose.names("methods")),
+        *itertools.product(PROTOCOLS, DATA, compose.names("backbones"), ["st_adapter"]),
+    )
+}
 
 
 @pytest.fixture
@@ -106,6 +106,20 @@ def test_of_two_files_the_later_one_wins(kitchen, last):
     assert load(RUN, ["method.width=7"]).method["width"] == 7
 
 
+def test_a_part_of_a_dataset_has_what_all_methods_share_on_the_whole(kitchen):
+    part, whole = "fair/kinetics400_tenth/all", "fair/kinetics400/all"
+    write(kitchen, f"protocols/{whole}", "{train: {epochs: 7}, test: {clips: 5}}")
+    write(kitchen, f"protocols/{part}", "test: {clips: 4}")
+    tenth, name = load("fair/kinetics400_tenth/vit_b16_clip/aim"), "kinetics400_16shot"
+    assert (tenth.train.epochs, tenth.test.clips) == (7, 4)
+    assert load(f"fair/{name}/vit_b16_clip/aim").test.clips == 5
+    assert load("fair/kinetics400/vit_b16_clip/aim").test.clips == 5
+    # what was chosen on the whole was not chosen on a part
+    write(kitchen, "protocols/fair/kinetics400/vit_b16_clip/aim", "{tuned: {trials: 7}}")
+    assert load("fair/kinetics400/vit_b16_clip/aim").tuned
+    assert not load("fair/kinetics400_tenth/vit_b16_clip/aim").tuned
+
+
 def test_a_complete_protocol_accepts_only_runs_with_a_file_of_their_own(kitchen):
     write(
         kitchen,
@@ -162,8 +176,8 @@ def test_a_wrong_name_is_told_with_the_right_one(name, wrong, right):
         ("method.sites=attn", "method.sites is 'attn'", "Sequence[str]"),
         ("method.name=st_adaptr", "'st_adaptr'", "'st_adapter'"),
         ("train=3", "the keys of train", "train.KEY=VALUE"),
-        ("name=x", "name is not for overriding", "follows"),
-        ("complete=true", "complete is not for overriding", "follows"),
+        ("name=x", "name cannot be overridden", "follows"),
+        ("complete=true", "complete cannot be overridden", "follows"),
         ("optim.lr", "'optim.lr'", "key=value"),
         ("=1", "'=1'", "key=value"),
         ("optim..lr=1", "'optim..lr=1'", "key=value"),
@@ -292,7 +306,7 @@ def test_a_name_stays_a_file_name_however_much_is_overridden():
     changed, other = load(RUN, many), load(RUN, [*many, "optim.lr=0.987654321"])
     assert len(changed.name.split("/")[4].encode()) <= 200
     assert changed.name != other.name
-    assert "is cut" in problem(changed.name)
+    assert "is shortened" in problem(changed.name)
 
 
 def test_a_later_override_wins_over_an_earlier_one():

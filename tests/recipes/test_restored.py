@@ -33,7 +33,7 @@ def test_a_stored_recipe_is_the_recipe():
     assert (changed.train.epochs, changed.workers, changed.name) == (7, 1, load(RUN).name)
 
 
-@pytest.mark.parametrize("file", sorted((ROOT / "results/digits").rglob("*.json")), ids=str)
+@pytest.mark.parametrize("file", sorted((ROOT / "results/fair").rglob("*.json")), ids=str)
 def test_the_recipes_of_all_committed_records_are_recipes_still(file):
     old = json.loads(file.read_text())["recipe"]
     recipe = compose.restored(old)

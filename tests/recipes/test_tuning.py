@@ -81,7 +81,7 @@ def test_a_range_is_widened_at_the_distance_of_its_values():
 def test_a_space_of_which_nothing_can_be_tried_is_refused(kitchen, space, said):
     file = kitchen / "protocols/fair/digits_motion/all.yaml"
     text = file.read_text()
-    before = "space:\n    optim.lr: {low: 3e-4, high: 1e-1}"
+    before = "space:\n    optim.lr: {low: 1e-4, high: 1e-1}"
     assert before in text
     file.write_text(text.replace(before, f"space: {space}"))
     with pytest.raises(UserError) as caught:

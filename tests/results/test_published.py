@@ -146,16 +146,6 @@ def test_a_record_without_frames_is_beside_none(everything):
     assert published.published(everything.rows, odd) is None
 
 
-def test_every_run_of_the_protocol_paper_is_in_print(everything):
-    runs = (compose.RECIPES / "protocols" / "paper").glob("*/*/*.yaml")
-    names = [f"paper/{'/'.join(run.with_suffix('').parts[-3:])}" for run in runs]
-    for name in names:
-        recipe = compose.load(name)
-        views = recipe.test.clips * recipe.test.crops
-        assert like(everything.rows, name, frames=recipe.clip.frames, views=views), name
-    assert len(names) == 14
-
-
 def test_what_is_known_to_be_misprinted_is_doubted(everything):
     def row(**keys):
         return [r for r in everything.rows if all(getattr(r, k) == v for k, v in keys.items())]

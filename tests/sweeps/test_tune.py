@@ -112,6 +112,7 @@ def test_every_method_gets_as_many_trials_on_what_is_held_out(runs, capsys):
         assert (record.RESULTS / "mine/tuning" / each).read_text() == "drawn"
 
 
+@pytest.mark.slow
 def test_what_was_tried_is_not_tried_again_even_where_only_the_evidence_is_left(runs, capsys):
     ran, _ = runs
     tune("mine")
@@ -128,6 +129,7 @@ def test_what_was_tried_is_not_tried_again_even_where_only_the_evidence_is_left(
     assert "nothing to do: mine is tuned" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_what_is_missing_is_tried(runs, protocol):
     ran, _ = runs
     tune("mine")
@@ -136,7 +138,7 @@ def test_what_is_missing_is_tried(runs, protocol):
     assert tune("mine") == 0
     assert len(ran) == 2 * 2  # five values in the same range: three of them are the old ones
     ran.clear()
-    protocol(trials=5, epochs=0.7)
+    protocol(trials=5, epochs=1)
     assert tune("mine") == 0 and len(ran) == 2 * 5  # another recipe: nothing of it is known
 
 
@@ -157,6 +159,7 @@ def test_an_interrupted_tuning_goes_on_where_it_was(runs, monkeypatch):
     assert len(ran) == len(set(ran)) == 6
 
 
+@pytest.mark.slow
 def test_a_range_is_widened_for_all_methods_alike_until_the_best_is_within(runs, capsys):
     ran, best = runs
     best["aim"] = 1e-5
@@ -170,6 +173,7 @@ def test_a_range_is_widened_for_all_methods_alike_until_the_best_is_within(runs,
     assert chosen("aim") == 1e-5
 
 
+@pytest.mark.slow
 def test_a_range_is_not_widened_for_ever(runs, capsys):
     ran, best = runs
     best["aim"] = 1e9

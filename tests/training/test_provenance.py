@@ -30,6 +30,6 @@ def test_what_was_broken_and_what_stands_in_both_splits_is_named_and_counted() -
 def test_the_precision_is_the_one_that_was_computed_in() -> None:
     with pytest.warns(UserWarning, match="bf16"):
         trainer = Trainer(accelerator="cpu", precision="16-mixed", logger=False)
-    assert environment(("c", False), "w", "pyav", trainer).precision == "bf16-mixed"
+    assert environment(("c", False), {}, "w", "pyav", trainer).precision == "bf16-mixed"
     trainer = Trainer(accelerator="cpu", precision=32, logger=False)
-    assert environment(("c", False), "w", "pyav", trainer).precision == "32-true"
+    assert environment(("c", False), {}, "w", "pyav", trainer).precision == "32-true"

@@ -20,10 +20,13 @@ import torch
 from forked import Process
 
 from benchmark.errors import UserError
-from benchmark.recipes import compose
+from benchmark.models import checkpoint
+from benchmark.recipes import build, compose
 from benchmark.runs import progress
 from benchmark.runs.process import EXIT_PREEMPTED
+from benchmark.training import train
 from benchmark.training.checkpointing import AtomicCheckpointIO, CheckpointGuard
+from datamodules import files
 from datamodules.identity import DataIdentity
 
 NAME = "quick/digits_motion/vit_digits/aim/seed3"
@@ -32,11 +35,12 @@ SMALL = (
     *("workers=2", "wandb.enabled=false", "trainer.accelerator=cpu"),
 )
 KILLS = 11
+BATCH_NORMS = "quick/digits_motion/vit_digits/side4video,width=64/seed3"  # trains ten
 
 
-def start(folder: Path, *overrides: str, **environment: str) -> Process:
+def start(folder: Path, *overrides: str, name: str = NAME) -> Process:
     env = {**os.environ, "RUNS": str(folder / "runs"), "RESULTS": str(folder / "results")}
-    return Process("benchmark.run", NAME, *SMALL, *overrides, env=env | environment)
+    return Process("benchmark.run", name, *SMALL, *overrides, env=env)
 
 
 def finish(process: Process) -> str:
@@ -171,6 +175,38 @@ def test_two_devices_resume_in_the_middle_of_an_epoch(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_what_batch_norms_keep_goes_on_where_it_was(tmp_path: Path) -> None:
+    straight, killed = tmp_path / "straight", tmp_path / "killed"
+    how = ("workers=0", "train.epochs=2", "save.steps=1")
+    finish(start(straight, *how, name=BATCH_NORMS))
+    process = start(killed, *how, name=BATCH_NORMS)
+    wait(process, lambda: (place(killed) / "last.ckpt").exists())
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    finish(start(killed, *how, name=BATCH_NORMS))
+    assert record(killed)[0]["train"]["resumed"] == 1
+    assert_same(straight, killed)
+    saved, again = (checkpoint.read(place(each) / "last.ckpt") for each in (straight, killed))
+    kept = [name for name in saved.parameters if name.endswith(("running_mean", "running_var"))]
+    assert len(kept) == 2 * 10
+    assert all(torch.equal(saved.parameters[name], again.parameters[name]) for name in kept)
+
+
+@pytest.mark.slow
+def test_what_the_first_ranks_batch_norms_keep_is_what_all_ranks_test_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish(start(tmp_path, "trainer.devices=2", "train.epochs=1", "workers=0", name=BATCH_NORMS))
+    saved = checkpoint.read(place(tmp_path) / "last.ckpt")  # the first's
+    monkeypatch.setattr(files, "RUNS", tmp_path / "runs")
+    recipe = compose.restored(saved.recipe, ["trainer.devices=1"])
+    data = build.datamodule(recipe)
+    trainer = train.testing_trainer(recipe, lambda videos: None)
+    alone = train.evaluate(trainer, train.restore(saved, recipe, data), data)
+    assert np.array_equal(alone.scores.numpy(), record(tmp_path)[1]["scores"])
+
+
+@pytest.mark.slow
 def test_an_infinite_loss_ends_the_run_in_one_line_and_is_not_saved(tmp_path: Path) -> None:
     process = start(tmp_path, "optim.lr=1e30", "optim.warmup=0", "save.steps=1")
     _, stderr = process.communicate(timeout=120)
@@ -232,7 +268,7 @@ else:
     sys.exit()
 process.leave(run.main([f"{name}/seed{number}", *overrides]))
 """
-TRIES = 20
+TRIES = 8
 
 
 @pytest.mark.slow

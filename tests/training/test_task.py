@@ -41,6 +41,38 @@ def classification(method: str = "aim") -> Classification:
     return Classification(model, lr=1e-2, warmup=0.5, seed=3, test_batch=4)
 
 
+@pytest.mark.parametrize(("ranks", "size"), [(1, 5), (3, 2), (2, 2)])
+def test_a_smaller_step_learns_what_its_clips_say_on_average(ranks: int, size: int) -> None:
+    """As the sampler deals 5 clips of a step of 12: `size` at once, some of which count nothing."""
+    task = classification().double().eval()  # nothing is dropped
+    clips = [Noise()[index] for index in range(5)]
+
+    def batch(numbers: list[int]) -> dict[str, Tensor]:
+        made = {key: torch.stack([clips[i % 5][key] for i in numbers]) for key in clips[0]}
+        return {**made, "video": made["video"].double()}
+
+    def gradients() -> list[Tensor]:
+        found = [p.grad.clone() for p in task.parameters() if p.grad is not None]
+        task.zero_grad()
+        return found
+
+    task.training_step(batch([*range(5)]), 0)["loss"].backward()
+    expected, often, sums = gradients(), 12 // ranks // size if ranks > 1 else 1, [0.0, 0.0]
+    part, share = 12 // ranks // often, -(-5 // ranks)
+    for rank in range(ranks):
+        numbers = [*range(rank * share, (rank + 1) * share)]
+        for start in range(0, share, size):
+            mine = numbers[start : start + size]
+            weights = [12 / 5 * len(mine) / part * (i < 5) for i in mine]
+            out = task.training_step({**batch(mine), "weight": torch.tensor(weights)}, 0)
+            (out["loss"] / ranks / often).backward()
+            sums[0] += float(out["loss_sum"])
+            sums[1] += float(out["right"])
+    torch.testing.assert_close(gradients(), expected, rtol=1e-6, atol=1e-9)
+    whole = task.training_step(batch([*range(5)]), 0)
+    assert sums == pytest.approx([float(whole["loss_sum"]), float(whole["right"])], rel=1e-5)
+
+
 def trainer(folder: Path, epochs: int, *callbacks: Callback) -> Trainer:
     return Trainer(
         callbacks=[*callbacks],

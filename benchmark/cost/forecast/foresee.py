@@ -5,14 +5,14 @@ other what the sweep lists. What a run computes is counted; how fast, `hardware`
 """
 
 import inspect
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from benchmark import lookup
-from benchmark.cost import counts
 from benchmark.cost.forecast.hardware import NOTHING, Hardware, Range, Work
+from benchmark.cost.forecast.models import CLASSES, counted
 from benchmark.errors import UserError
-from benchmark.recipes import build, dataset
+from benchmark.recipes import build, dataset, tuning
 from benchmark.recipes.compose import PACKAGES
 from benchmark.recipes.name import RunName
 from benchmark.recipes.schema import Recipe
@@ -22,22 +22,7 @@ START = 12.0  # seconds of a run's process before it trains: imports, the model,
 ACTIVATIONS = {"32-true": 1.0, "bf16-mixed": 0.6, "16-mixed": 0.6}  # of what 32 bits keep
 CONTEXT = {True: 1.5e9, False: 0.8e9}  # bytes of a process: with a GPU on it, and on a CPU
 FULL = 0.92  # of a GPU's memory, the rest being fragments
-CLASSES = 400  # where only the data could tell, which is not here
 DECODED_ELSEWHERE = 18.0  # clips per second of a core where nothing was measured: bench-data's
-
-
-@dataclass(frozen=True)
-class Counted:
-    """What is counted of a recipe's model."""
-
-    width: int
-    depth: int
-    training_macs: int  # of a clip
-    macs: int  # of a view, merged where it merges
-    passes: int  # over the test: a second one where something merges
-    parameters: int
-    trained: int
-    saved_bytes: int  # of a clip, for backward, in 32 bits
 
 
 @dataclass(frozen=True)
@@ -96,7 +81,8 @@ def foresee(
     Raises:
         UserError: a recipe's data is not here, and how many videos it has is not said.
     """
-    at_once = max(1, min(len(recipes), hardware.count // max(map(_devices(hardware), recipes))))
+    needed = max(map(_devices(hardware), recipes), default=1)
+    at_once = max(1, min(len(recipes), hardware.count // needed))
     return [_foreseen(each, hardware, at_once, videos) for each in recipes]
 
 
@@ -113,13 +99,15 @@ def _foreseen(
         depth=known.depth,
         precision=recipe.trainer.precision,
     )
-    steps = recipe.train.epochs * (training // recipe.train.batch)
+    full, rest = divmod(training, recipe.train.batch)
+    rest = 0 if recipe.train.drop_last else rest
+    steps = recipe.train.epochs * (full + (rest > 0))
     share = -(-recipe.train.batch // devices)
     batch = min(share, recipe.max_batch_per_device or share)
     step = hardware.step(work, known.training_macs * batch).times(share / batch)
     rate = decode_rate(recipe, hardware.loading)
     computing = step.times(steps)
-    clips = steps * recipe.train.batch
+    clips = recipe.train.epochs * (full * recipe.train.batch + rest)
     decoding, workers = clips / rate, hardware.cores
     if not hardware.gpu and recipe.workers == 0:  # one after the other, on the one core
         train = computing.plus(Range(decoding, decoding, decoding))
@@ -128,11 +116,15 @@ def _foreseen(
     else:
         waiting = decoding / max(1.0, workers / at_once)
         train = Range(*(max(each, waiting) for each in computing))
-    views = testing * recipe.test.clips * recipe.test.crops * known.passes
-    of = max(1, recipe.test.batch)
-    forward = hardware.step(work, known.macs * of, forward=True).times(views / of / devices)
-    looking = views / rate / max(1.0, (workers or devices) / at_once)
-    test = forward.plus(Range(looking, looking, looking))
+    seen = testing * recipe.test.clips * known.passes  # a clip is decoded once for its crops
+    views, of = seen * recipe.test.crops, max(1, recipe.test.batch)
+    test = hardware.step(work, known.macs * of, forward=True).times(views / of / devices)
+    if not hardware.gpu:
+        looking = seen / rate / max(1.0, (workers or devices) / at_once)
+        test = test.plus(Range(looking, looking, looking))
+    elif workers is not None:
+        looking = seen / rate / max(1.0, workers / at_once)
+        test = Range(*(max(each, looking) for each in test))
     per_clip = known.saved_bytes * ACTIVATIONS[recipe.trainer.precision]
     fixed = 4 * known.parameters + 12 * known.trained + CONTEXT[hardware.gpu]
     room = FULL * hardware.memory / (1 if hardware.gpu else at_once) - fixed
@@ -153,6 +145,34 @@ def _foreseen(
         fits=memory <= fixed + room,
         devices=devices,
     )
+
+
+def trials(recipes: Sequence[Recipe], *, tuned: bool) -> list[tuple[Recipe, int]]:
+    """Return a trial of each method of `recipes` that its protocol wants tuned, and their number.
+
+    Trials differ in what is tuned, which costs the same; an ablation is tuned as its method.
+
+    Args:
+        recipes: Of the runs that are to be tuned.
+        tuned: Whether those that are tuned already are meant, too.
+    """
+    found: dict[str, tuple[Recipe, int]] = {}
+    for each in recipes:
+        if bool(each.tuning.trials) if tuned else not tuning.is_tuned(each):
+            plain = replace(RunName.parse(each.name), options=(), seed=None)
+            changed = tuning.trial_overrides(each, {})
+            holdout, epochs = changed["train.holdout"], changed["train.epochs"]
+            trial = replace(each, train=replace(each.train, holdout=holdout, epochs=epochs))
+            found.setdefault(str(plain), (trial, each.tuning.trials * len(each.tuning.seeds)))
+    return list(found.values())
+
+
+def device_hours(runs: Iterable[tuple[Forecast, int]]) -> Range:
+    """Return the hours of all devices together that so many of each of `runs` take."""
+    total = NOTHING
+    for run, times in runs:
+        total = total.plus(run.seconds.times(times * run.devices / 3600))
+    return total
 
 
 def schedule(runs: Sequence[Forecast], hardware: Hardware) -> Range:
@@ -207,6 +227,9 @@ def sizes(recipe: Recipe, said: tuple[int, int] | None = None) -> tuple[int, int
                 raise UserError(f"{error}; or say --videos TRAIN TEST") from None
             first = next(iter(listed.values())) if isinstance(listed, dict) else listed[0]
             train, test = first
+            shots, fraction = recipe.data.get("shots"), recipe.data.get("fraction")
+            if shots or fraction:
+                train = shots * _classes(recipe) if shots else round(fraction * train)
     held = round(recipe.train.holdout * train)
     return (train - held, held) if held else (train, test)
 
@@ -240,36 +263,10 @@ def _devices(hardware: Hardware) -> Callable[[Recipe], int]:
 
 
 def _classes(recipe: Recipe) -> int:
-    """Return how many classes the head has; where nobody can tell, it hardly matters."""
+    """Return how many classes the head has, CLASSES where only the data could tell, not here."""
     if lookup.fact(PACKAGES["data"], recipe.data["name"], "DRAWN"):
         return 10  # listing them would write them
     try:
         return dataset.num_classes(recipe.data)
     except UserError:
         return CLASSES
-
-
-def counted(recipe: Recipe, classes: int) -> Counted:
-    """Return what is counted of a recipe's model; recipes of one model are counted once."""
-    dropout = recipe.train.head_dropout
-    shape = recipe.backbone, recipe.method, recipe.clip.frames, recipe.clip.size, dropout, classes
-    if (key := repr(shape)) not in _COUNTED:
-        _COUNTED[key] = _counted(recipe, classes)
-    return _COUNTED[key]
-
-
-_COUNTED: dict[str, Counted] = {}
-
-
-def _counted(recipe: Recipe, classes: int) -> Counted:
-    model, size = build.meta_model(recipe, classes), recipe.clip.size
-    return Counted(
-        width=model.vit.embed_dim,
-        depth=len(model.vit.blocks),
-        training_macs=counts.training_macs(model, size=size),
-        macs=counts.macs(model.merged_or_self(), size=size),
-        passes=2 if model.mergeable else 1,
-        parameters=counts.parameters(model),
-        trained=counts.parameters(model, trained=True),
-        saved_bytes=counts.saved_bytes(model, size=size),
-    )

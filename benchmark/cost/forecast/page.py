@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from benchmark.cost.forecast.foresee import Forecast, schedule, sharing
+from benchmark.cost.forecast.foresee import Forecast, device_hours, schedule, sharing
 from benchmark.cost.forecast.hardware import Hardware
 from benchmark.leaderboard.markdown import table
 from benchmark.results.record import Record
@@ -15,7 +15,10 @@ GIGA = 1e9
 
 
 def text(
-    runs: Sequence[Forecast], hardware: Hardware, measured: Mapping[str, Record] | None = None
+    runs: Sequence[Forecast],
+    hardware: Hardware,
+    measured: Mapping[str, Record] | None = None,
+    trials: Sequence[tuple[Forecast, int]] = (),
 ) -> str:
     """Return the forecast of a sweep.
 
@@ -23,6 +26,7 @@ def text(
         runs: Of the sweep, in its order.
         hardware: They run on.
         measured: Records of these runs, by name, to hold the forecast against.
+        trials: Of each method that is still to be tuned one, and how many there are.
     """
     devices = f"{hardware.count} x {hardware.name}"
     cores = "" if hardware.cores is None or not hardware.gpu else f", {hardware.cores} cores"
@@ -31,6 +35,7 @@ def text(
         f"{devices}{cores}; {hardware.basis}\n",
         _table(runs, records),
         *_total(runs, hardware),
+        *_tuning(trials, hardware),
     ]
     parts += _advice(runs, hardware)
     if records:
@@ -73,6 +78,16 @@ def _total(runs: Sequence[Forecast], hardware: Hardware) -> Iterator[str]:
         f"all {len(runs)} runs: {_words(middle)} ({_words(low)} to {_words(high)}), "
         f"{_hours(alone)} {kind} hours, {disk:,.2f} GB of checkpoints and scores"
     )
+
+
+def _tuning(trials: Sequence[tuple[Forecast, int]], hardware: Hardware) -> Iterator[str]:
+    if trials:
+        low, middle, high = device_hours(trials)
+        count, kind = sum(times for _, times in trials), "GPU" if hardware.gpu else "core"
+        yield (
+            f"before them `benchmark tune`, {count} trials of {len(trials)} methods: "
+            f"{_hours(middle)} {kind} hours ({_hours(low)} to {_hours(high)})"
+        )
 
 
 def _words(seconds: float) -> str:

@@ -95,15 +95,17 @@ def demand_equal(own: Step, other: Step, precision: str, what: str) -> None:
     ours, theirs = own.gradients(), other.gradients()
     limit = TOLERANCES[precision]
     if odd := sorted(ours.keys() ^ theirs.keys()):
-        raise UserError(f"{what} is another model: only one form trains {odd[0]}; nothing is timed")
+        raise UserError(
+            f"{what} computes something else: only one form trains {odd[0]}; nothing is timed"
+        )
     largest = max(float(each.abs().max()) for each in list(theirs.values())[1:])
     for name, value in theirs.items():
         scale = float(value.abs().max()) if name == "the logits" else largest
         distance = float((ours[name].float() - value.float()).abs().max()) / max(scale, 1e-30)
         if not distance <= limit:
             raise UserError(
-                f"{what} is another model: {name} differs by {distance:.1e} of the largest value, "
-                f"more than {limit:.0e}; nothing is timed"
+                f"{what} computes something else: {name} differs by {distance:.1e} of the largest "
+                f"value, more than {limit:.0e}; nothing is timed"
             )
 
 

@@ -22,9 +22,9 @@ EXPLANATION = """\
 **Differences** are of answers to the same videos. With D the variance of the clusters' own
 differences, V = D / C + S of one row + S of the other; margins are added as for one row. D / C is
 at least what one cluster answered otherwise makes. Where pairs of seeds were declared beforehand,
-the differences of each pair are the table. Two single runs are compared exactly: of all ways to
-swap their answers cluster by cluster, p is the share that differs as much. Where each video is its
-own cluster this is McNemar's exact test (1947).
+the differences of each pair are the table, and that least is added to its margin. Two single runs
+are compared exactly: of all ways to swap their answers cluster by cluster, p is the share that
+differs as much. Where each video is its own cluster this is McNemar's exact test (1947).
 """
 
 

@@ -21,7 +21,8 @@ from benchmark.sweeps.display import Display
 from benchmark.sweeps.jobs import Failure, Job, run_argv, run_command
 
 RETRIES = 10  # of a run, after workers and nodes that died
-CARRIED = ("HF_", "TORCH_HOME", "WANDB_")  # beginnings of variables that go along to other machines
+# Beginnings of variables that go along to other machines.
+CARRIED = ("BENCHMARK_PATH", "HF_", "TORCH_HOME", "WANDB_")
 MEMORY = 100 * 2**20  # bytes for Ray's object store: nothing is kept there
 
 

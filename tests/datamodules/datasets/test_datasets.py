@@ -115,7 +115,7 @@ def test_a_dataset_is_found_where_runs_work(name, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_a_recipe_may_set_what_all_datasets_share(name):
-    shared = {"root", "videos", "sizes", "shots", "shots_seed"}
+    shared = {"root", "videos", "sizes", "shots", "shots_seed", "fraction", "fraction_seed"}
     known = parameters("datamodules.datasets", name)
     assert shared <= known.keys()
     assert known["sizes"] == "Literal['known', 'any']" and known["shots"] == "int | None"

@@ -1,4 +1,4 @@
-"""What is compared decodes the same clips, and the table says what was measured."""
+"""What `bench-data` compares decodes the same clips, and its table says what it measured."""
 
 import numpy as np
 import pytest

@@ -51,6 +51,7 @@ EVERYTHING: list[dict[str, Any]] = [
     {"short_side": (20, 30), "crop": "plain", "how": "bicubic"},
     {"short_side": (256, 256), "randaugment": replace(RAND, operations=4)},
     {"randaugment": replace(RAND, operations=4, when="after"), "lighting": 0.1},
+    {"randaugment": replace(RAND, operations=4, when="after", library="imgaug"), "greyscale": 0.5},
     {"randaugment": replace(RAND, operations=4, library="timm"), "crop": "plain"},
 ]
 
@@ -122,6 +123,19 @@ def test_a_plain_crop_lies_anywhere_and_keeps_the_pixels():
         corners.add((top, left))
     assert corners == {(top, left) for top in range(3) for left in range(6)}
     assert random_crop(places(4, 8), 12, rng).shape == (4, 3, 12, 12)  # enlarged to 12 x 24
+
+
+def test_a_share_of_the_clips_becomes_grey():
+    clip = torch.randint(256, (2, 3, 8, 8), dtype=torch.uint8)
+    rng, grey = np.random.default_rng(0), 0
+    for _ in range(300):
+        done, _ = varied(clip, rng, 8, greyscale=0.2)
+        if not done.equal(clip):
+            weights = torch.tensor([0.2989, 0.587, 0.114])[:, None, None]  # Rec. 601
+            assert ((clip * weights).sum(1, keepdim=True) - done).abs().max() <= 1
+            assert done.equal(done[:, :1].expand_as(done))
+            grey += 1
+    assert 40 < grey < 80
 
 
 def test_the_short_side_is_drawn_between_its_bounds():
