@@ -27,7 +27,9 @@ from benchmark.results.staleness import nothing_to_do
 from benchmark.runs import process, progress
 from benchmark.runs.ancestry import die_with_parent
 from benchmark.runs.folder import CHECKPOINT, FolderHeld, lock
-from benchmark.runs.process import EXIT_HELD, EXIT_PREEMPTED
+from benchmark.runs.process import EXIT_AGAIN, EXIT_HELD, EXIT_NO_ROOM, EXIT_PREEMPTED
+from benchmark.runs.watch import tell_stacks
+from benchmark.tracking.memory_limit import OutOfMemory
 from benchmark.training.checkpointing import Preempted
 from benchmark.training.examination.examine import examine
 from benchmark.training.examination.report import report
@@ -35,7 +37,8 @@ from benchmark.training.quiet import quiet
 from benchmark.training.train import train
 from datamodules import files
 from datamodules.decoding.video import DecodeError, ReadError
-from datamodules.files import demand_writable, display_path
+from datamodules.files import NO_ROOM, demand_writable, display_path, why_unwritten
+from datamodules.loading import deadline
 
 
 class _Notes(logging.Handler):
@@ -47,10 +50,13 @@ class _Notes(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         progress.write(self.folder, stage="start", note=record.getMessage())
+        print(record.getMessage(), file=sys.stderr)
 
 
 def _reason(error: BaseException) -> str:
     """Return in one line why a run ended, empty where only a traceback can tell."""
+    if isinstance(error, OutOfMemory):  # of a worker that the kernel killed, say
+        return str(error)
     if worker := next(filter(_is_dead_worker, _chain(error)), None):
         return f"{str(worker).strip()}; what was saved before is kept, start again to go on"
     said = str(error).strip().splitlines() or [""]
@@ -63,10 +69,11 @@ def _reason(error: BaseException) -> str:
             line = said[-1].removeprefix(f"{ReadError.__module__}.ReadError: ")
             return f"{line}; what was saved before is kept, start again to go on"
         case torch.OutOfMemoryError():
-            return "out of memory on the device; give max_batch_per_device=N, the clips that fit"
-        case OSError(errno=errno.ENOSPC | errno.EDQUOT | errno.EROFS | errno.EACCES):
+            return "out of memory on the device; a smaller test.batch, or a smaller model, may fit"
+        case OSError() if error.errno in NO_ROOM or error.errno == errno.EACCES:
             file = f"{error.filename}: " if error.filename else ""
-            return f"{file}{error.strerror}; what was saved before is kept, start again to go on"
+            why = why_unwritten(error, Path(error.filename or files.RUNS))
+            return f"{file}{why}; what was saved before is kept, start again to go on"
         case _:
             return ""
 
@@ -76,6 +83,11 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
+
+
+def _lacks_room(error: BaseException) -> bool:
+    """Return whether a full disk ended it, which may come back."""
+    return any(isinstance(each, OSError) and each.errno in NO_ROOM for each in _chain(error))
 
 
 def _is_dead_worker(error: BaseException) -> bool:
@@ -110,6 +122,7 @@ def _run(argv: Sequence[str]) -> int:
     if recipe.trainer.accelerator == "cpu":
         torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     die_with_parent()
+    tell_stacks()
     quiet()
     with contextlib.ExitStack() as stack:
         if first:
@@ -118,12 +131,15 @@ def _run(argv: Sequence[str]) -> int:
             except FolderHeld as error:  # whose folder it is goes on telling of itself there
                 print(error, file=sys.stderr)
                 return EXIT_HELD
+            except UserError as error:
+                print(f"error: {error}", file=sys.stderr)
+                return EXIT_NO_ROOM if _lacks_room(error) else 2
         try:
             if done := nothing_to_do(recipe):  # another process was quicker
                 print(done)
                 return 0
-            if first:
-                logging.getLogger("datamodules").addHandler(_Notes(folder))
+            told = "datamodules" if first else deadline.__name__  # of all else ranks say the same
+            logging.getLogger(told).addHandler(_Notes(folder))
             demand_writable(record.path(recipe.name))  # not after days of training
             train(recipe)
             if recipe.examine:
@@ -155,14 +171,19 @@ def _ended(error: BaseException, folder: Path, first: bool) -> tuple[int, str]:
 
     Where no line can, the line is empty and a traceback has been printed.
     """
-    stopped, line = isinstance(error, Preempted), _reason(error)
+    line, full = _reason(error), _lacks_room(error)
     told = line or traceback.format_exception_only(error)[-1].strip().splitlines()[-1]
+    goes_on = full or isinstance(error, Preempted | OutOfMemory)
     with contextlib.suppress(OSError):  # the disk may be full
-        progress.write(folder, stage="preempted" if stopped else "failed", message=told)
+        progress.write(folder, stage="preempted" if goes_on else "failed", message=told)
     if not line:
         traceback.print_exception(error)
-    if stopped:  # Lightning takes another rank's code for a crash
+    if isinstance(error, Preempted):  # Lightning takes another rank's code for a crash
         return (EXIT_PREEMPTED if first else 0), line
+    if full:
+        return EXIT_NO_ROOM, line
+    if isinstance(error, OutOfMemory):  # where the others wait for what it would have computed
+        return EXIT_AGAIN, line
     return (2 if isinstance(error, UserError) else 1), line
 
 

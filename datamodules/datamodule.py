@@ -3,12 +3,8 @@
 Shapes: B clips or videos, V views of a video, C T H W one clip.
 """
 
-import signal
-import sys
 from collections.abc import Sequence
 from functools import partial
-from multiprocessing import get_context
-from multiprocessing.context import ForkServerContext
 from typing import Any, Literal
 
 import torch
@@ -19,8 +15,10 @@ from torch.utils.data import DataLoader, Dataset
 from datamodules.dataset_info import DatasetInfo
 from datamodules.errors import UserError
 from datamodules.loading.clips import AllViews, Alter, Item, Sampling, TrainingClips
+from datamodules.loading.deadline import DeadlineLoader
 from datamodules.loading.opener import opener
 from datamodules.loading.samplers import EvaluationSampler, TrainingSampler, accumulation
+from datamodules.loading.workers import begin_worker, fork_server
 from datamodules.preparation.audit import known_broken
 from datamodules.randomness import Stream, generator
 from datamodules.sharing import servers
@@ -34,7 +32,6 @@ from datamodules.transforms.random_erasing import erase
 from datamodules.transforms.settings import Augment
 
 ON_DEVICE = "video", "label"  # what a model computes with; all else of a batch is only read
-OUTLIVING = 90  # seconds a loader worker serves on after a SIGTERM, for the run to save
 
 
 class VideoDataModule(LightningDataModule):
@@ -74,6 +71,7 @@ class VideoDataModule(LightningDataModule):
         max_batch_per_device: Clips at once; a larger share of a step is accumulated.
         drop_last: Whether training clips that do not fill an epoch's last step are left out; else
             they make a smaller one.
+        patience: Seconds that reading a video may take in such a process; None: any time.
 
     Attributes:
         data: The dataset.
@@ -100,6 +98,7 @@ class VideoDataModule(LightningDataModule):
         workers: int,
         max_batch_per_device: int | None = None,
         drop_last: bool = True,
+        patience: float | None = None,
     ) -> None:
         super().__init__()
         self.data, self.evaluation_split = data, data.evaluation_split
@@ -112,6 +111,7 @@ class VideoDataModule(LightningDataModule):
         self._mean = torch.tensor(mean).view(-1, 1, 1, 1)
         self._std = torch.tensor(std).view(-1, 1, 1, 1)
         self._workers, self._most, self._drop_last = workers, max_batch_per_device, drop_last
+        self._patience = patience
         self.decoded = [0, 0]
         self._kept: KeptViews | None = None
 
@@ -136,9 +136,9 @@ class VideoDataModule(LightningDataModule):
             done=done * part,
             part=part,
             drop_last=self._drop_last,
-            multiple=self._multiple,
+            multiple=self.least,
         )
-        return self._loader(self._training, sampler, part)
+        return self._loader(self._training, self._training, sampler, part)
 
     @property
     def steps(self) -> int:
@@ -158,7 +158,8 @@ class VideoDataModule(LightningDataModule):
     def test_dataloader(self) -> DataLoader[Item]:
         """Return this rank's videos of the evaluation split."""
         sampler = EvaluationSampler(self._testing, self._test_batch, *self._world_and_rank())
-        return self._loader(self._kept or self._testing, sampler, self._test_batch)
+        kept = self._kept or self._testing
+        return self._loader(kept, self._testing, sampler, self._test_batch)
 
     def keep_views(self, size: float) -> None:
         """Keep the views that are tested for the next pass over them, in so many bytes of memory.
@@ -174,10 +175,11 @@ class VideoDataModule(LightningDataModule):
         Raises:
             UserError: `batch` cannot be split over `world` ranks, or into parts small enough.
         """
-        return accumulation(self._batch, world, self._most, multiple=self._multiple)
+        return accumulation(self._batch, world, self._most, multiple=self.least)
 
     @property
-    def _multiple(self) -> int:
+    def least(self) -> int:
+        """How many clips at once cannot be fewer: two where they are mixed in pairs."""
         return 2 if self._mixes else 1
 
     @property
@@ -275,19 +277,29 @@ class VideoDataModule(LightningDataModule):
         )
         return SharedClips(address, hello)
 
-    def _loader(self, dataset: Dataset[Item], sampler: Any, batch: int) -> DataLoader[Item]:
-        several = self._workers > 0 and self._world_and_rank()[0] > 1
-        return DataLoader(
-            dataset,
-            multiprocessing_context=_fork_server() if several else None,
-            batch_size=batch,
-            sampler=sampler,
-            generator=torch.Generator(),  # starting a loader draws a number: not from the model's
-            num_workers=self._workers,
-            worker_init_fn=_outlive_sigterm,
-            persistent_workers=self._workers > 0,
-            pin_memory=torch.cuda.is_available(),
-        )
+    def _loader(
+        self,
+        dataset: Dataset[Item],
+        clips: TrainingClips | AllViews,
+        sampler: TrainingSampler | EvaluationSampler,
+        batch: int,
+    ) -> DataLoader[Item]:
+        """Return what loads a dataset, which reads `clips`."""
+        world, rank = self._world_and_rank()
+        options: dict[str, Any] = {
+            "multiprocessing_context": fork_server() if self._workers and world > 1 else None,
+            "batch_size": batch,
+            "sampler": sampler,
+            # starting a loader draws a number: not from the model's
+            "generator": torch.Generator(),
+            "num_workers": self._workers,
+            "worker_init_fn": begin_worker,
+            "persistent_workers": self._workers > 0,
+            "pin_memory": torch.cuda.is_available(),
+        }
+        if self._workers and self._patience is not None:
+            return DeadlineLoader(dataset, clips, seconds=self._patience, rank=rank, **options)
+        return DataLoader(dataset, **options)
 
 
 def training_clips(
@@ -377,26 +389,3 @@ def all_views(
         tolerant=broken == "wrong",
         alter=alter,
     )
-
-
-def _fork_server() -> ForkServerContext:
-    """Return what starts the workers of one of several ranks.
-
-    A rank has threads that talk to the others; a fork while one of them starts or ends may hang in
-    the child for good (CPython before 3.12: seen). A fork server has no such threads.
-    """
-    context = get_context("forkserver")
-    main = sys.modules["__main__"].__spec__
-    # Every worker imports the main module, seconds, unless the server has; of itself it does so
-    # for `python file`, not for `python -m module` (CPython 3.11).
-    known = [main.name] if main and not main.name.endswith("__main__") else []
-    context.set_forkserver_preload([__name__, *known])
-    return context
-
-
-def _outlive_sigterm(worker: int) -> None:
-    """Leave SIGTERM, which Slurm sends to every process, to the run: it needs workers to save.
-
-    They end some time after it: a process that exits sends it to those it has left, and waits.
-    """
-    signal.signal(signal.SIGTERM, lambda number, frame: signal.alarm(OUTLIVING))

@@ -1,17 +1,19 @@
 """Where runs work, and files that are whole or not there, written by one process at a time."""
 
+import errno
 import os
 import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
 from filelock import FileLock, Timeout
 
 from datamodules.errors import UserError
+from datamodules.shards.paths import state
 
 ROOT = Path(__file__).parents[1]  # of the checkout: the installation is an editable one
 
@@ -22,6 +24,30 @@ def folder_from_environment(variable: str, default: Path) -> Path:
 
 
 RUNS = folder_from_environment("RUNS", ROOT / "runs")  # what runs work in
+# What may pass: of the place that is written to, and no fault of what is written.
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+
+
+def why_unwritten(error: OSError, place: Path) -> str:
+    """Return in words why nothing can be written at `place`: of a full disk, what it is short of.
+
+    A disk has room for so many bytes, and for so many files and folders (inodes).
+    """
+    reason = error.strerror or type(error).__name__
+    if error.errno == errno.EDQUOT:
+        return f"{reason}: the bytes or the files that you may have here are used up (quota -s)"
+    there = next((each for each in (place, *place.parents) if each.exists()), place)
+    try:
+        disk = os.statvfs(there)
+    except OSError:
+        return reason
+    if error.errno == errno.ENOSPC and disk.f_files and not disk.f_favail and disk.f_bavail:
+        free = disk.f_bavail * disk.f_frsize / 1e6
+        return (
+            f"no free inodes: the disk has room for {disk.f_files:,} files and folders, and has "
+            f"them, though {free:,.0f} MB are free"
+        )
+    return reason
 
 
 @contextmanager
@@ -38,8 +64,13 @@ def atomic_path(file: Path) -> Iterator[Path]:
     try:
         yield partial
         partial.replace(file)
+    except OSError as error:
+        if error.errno in NO_ROOM and error.filename is None:
+            error.filename = str(file)  # a write does not know what it writes to
+        raise
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # of a disk that nobody may write to, it is not there
+            partial.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -67,7 +98,8 @@ def demand_folder(folder: Path) -> None:
         there = next(each for each in (folder, *folder.parents) if os.path.lexists(each))
         raise UserError(f"cannot make the folder {folder}: {there} is no folder") from None
     except OSError as error:
-        raise UserError(f"cannot make the folder {folder}: {error.strerror}") from None
+        why = why_unwritten(error, folder)
+        raise UserError(f"cannot make the folder {folder}: {why}") from None
 
 
 def demand_writable(file: Path) -> None:
@@ -85,7 +117,7 @@ def demand_writable(file: Path) -> None:
         with tempfile.NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}."):
             pass
     except OSError as error:
-        raise UserError(f"cannot write {file}: {error.strerror}") from None
+        raise UserError(f"cannot write {file}: {why_unwritten(error, file)}") from None
 
 
 @contextmanager
@@ -109,7 +141,8 @@ def exclusive(place: Path, *, wait: str | None = None) -> Iterator[None]:
         print(wait, file=sys.stderr, flush=True)
         lock.acquire()
     except OSError as error:
-        raise UserError(f"cannot write {place.parent}: {error.strerror}") from None
+        why = why_unwritten(error, place)
+        raise UserError(f"cannot write {place.parent}: {why}") from None
     try:
         yield
     finally:
@@ -146,7 +179,7 @@ def build_once(
             build(part)
             part.rename(folder)
         except OSError as error:
-            raise UserError(f"cannot write {folder}: {error.strerror}") from error
+            raise UserError(f"cannot write {folder}: {why_unwritten(error, folder)}") from error
         finally:
             shutil.rmtree(part, ignore_errors=True)
 
@@ -159,7 +192,6 @@ def display_path(file: Path) -> str:
 def file_state(root: str | Path, name: str) -> tuple[int, int] | tuple[None, None]:
     """Return size and time of change of a file, which tell whether it is the one seen before."""
     try:
-        found = os.stat(os.path.join(root, name))
+        return state(os.path.join(root, name))
     except OSError:
         return None, None
-    return found.st_size, found.st_mtime_ns

@@ -15,6 +15,7 @@ FILES = {
 }
 LAYERS = [  # from the ground up; a room imports of ours only what stands on a line before its own
     {"datamodules.errors", "datamodules.randomness"},
+    {"datamodules.shards"},
     {
         "datamodules.dataset_info",
         "datamodules.transforms",
@@ -72,6 +73,7 @@ LIGHT = (
     *("benchmark.lookup", "benchmark.errors", "benchmark.terminal"),
     *("datamodules.datasets", "datamodules.dataset_info", "datamodules.errors"),
     *("datamodules.files", "datamodules.progress_bar", "datamodules.randomness"),
+    "datamodules.shards",
     *("datamodules.identity", "datamodules.sanity"),
 )
 NOT_LIGHT = {f"benchmark.recipes.{each}" for each in ("build", "buildable")}

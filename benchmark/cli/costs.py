@@ -181,7 +181,8 @@ def forecast(args: Namespace) -> None:
     from datamodules.sharing.memory import free_memory
 
     if args.all or args.name is None:
-        return _forecast_all(args)
+        _forecast_all(args)
+        return
     if args.save:
         raise UserError("--save is for --all: what all sweeps take stands in recipes/README.md")
     for name in ("count", "cores"):
@@ -205,8 +206,8 @@ def forecast(args: Namespace) -> None:
     times = (times for _, times in tried)
     files = {each.name: record.path(each.name) for each in recipes}
     found = {name: record.read(file) for name, file in files.items() if file.exists()}
-    own = [*zip(before, times, strict=True)]
-    print(forecast_page.text(runs, on, None if args.gpu else found, own))
+    tuning = [*zip(before, times, strict=True)]
+    print(forecast_page.text(runs, on, None if args.gpu else found, tuning))
 
 
 def _forecast_all(args: Namespace) -> None:

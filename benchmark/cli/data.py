@@ -1,4 +1,4 @@
-"""Verbs about data: look at videos, encode them anew, and how fast they are decoded."""
+"""Verbs about data: look at videos, encode or pack them anew, and how fast they are decoded."""
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
@@ -7,6 +7,7 @@ from pathlib import Path
 from benchmark.cli.verb import Verb, existing_folder
 from benchmark.errors import UserError, nearest
 from benchmark.recipes import compose
+from datamodules.dataset_info import DatasetInfo
 
 MOST = 1024  # of processes
 
@@ -43,14 +44,21 @@ def prepare_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", type=Path, metavar="DIR", required=True, help="a new folder"
     )
+    parser.add_argument(
+        "--shards",
+        action="store_true",
+        help="pack the videos as they are into tar files, each of at most shard_mib=N MiB",
+    )
 
 
 def prepare(args: Namespace) -> int:
     """Re-encode the videos of a dataset, small and quick to decode, into a folder of their own.
 
     benchmark prepare ucf101 data.root=/data/ucf101 -o /data/ucf101_256 short_side=256
+    benchmark prepare ucf101 data.root=/data/ucf101_256 -o /data/ucf101_shards --shards
     """
-    from benchmark.recipes import dataset
+    if args.shards:
+        return _pack(args)
     from benchmark.sweeps.devices import cores
     from datamodules.preparation.prepare import (  # imports torch
         GROUP,
@@ -63,13 +71,39 @@ def prepare(args: Namespace) -> int:
     )
 
     known = {"workers": cores(), "short_side": SHORT_SIDE, "group": GROUP, "quality": QUALITY}
-    names, overrides, own = split_words([*args.words, *args.overrides], known, RANGES)
-    if len(names) > 1:
-        raise UserError(f"one dataset per folder: prepare {names[0]!r} and {names[1]!r} apart")
-    data = dataset.load(names[0], overrides)
+    data, own = _one_dataset([*args.words, *args.overrides], known, RANGES)
     rows = prepare(data, args.output, **own)
     print(summary(data, args.output, rows, speed_up(data, args.output, rows)))
     return 1 if any(row["problem"] is not None for row in rows.values()) else 0
+
+
+def _pack(args: Namespace) -> int:
+    from benchmark.sweeps.devices import cores
+    from datamodules.preparation import prepare
+    from datamodules.preparation.pack import MIB, RANGES, pack, summary
+
+    words = [*args.words, *args.overrides]
+    if encoding := next((word for word in words if word.partition("=")[0] in prepare.RANGES), None):
+        raise UserError(
+            f"{encoding}: --shards packs videos as they are; prepare them without it first, then "
+            "pack what came of it"
+        )
+    data, own = _one_dataset(words, {"workers": cores(), "shard_mib": MIB}, RANGES)
+    rows = pack(data, args.output, **own)
+    print(summary(data, args.output, rows))
+    return 1 if any(row["problem"] is not None for row in rows.values()) else 0
+
+
+def _one_dataset(
+    words: Sequence[str], known: Mapping[str, int], ranges: Mapping[str, tuple[int, int]]
+) -> tuple[DatasetInfo, dict[str, int]]:
+    """Return the dataset that a command speaks of, and the command's own numbers."""
+    from benchmark.recipes import dataset
+
+    names, overrides, own = split_words(words, known, ranges)
+    if len(names) > 1:
+        raise UserError(f"one dataset per folder: prepare {names[0]!r} and {names[1]!r} apart")
+    return dataset.load(names[0], overrides), own
 
 
 def bench_data_arguments(parser: ArgumentParser) -> None:

@@ -90,6 +90,7 @@ def datamodule(
         workers=recipe.workers,
         max_batch_per_device=recipe.max_batch_per_device,
         drop_last=train.drop_last,
+        patience=recipe.patience.read,
     )
 
 

@@ -140,6 +140,15 @@ class Save:
 
 
 @dataclass
+class Patience:
+    """How many seconds are waited for what may never come."""
+
+    read: float | None = _set(above=0)  # for a video that a loader worker reads; null: for ever
+    step: float = _set(above=0)  # for a step of a run, or ten times its longest if that is more
+    stalled: Literal["tell", "restart"] = MISSING  # what is done of a run without one for so long
+
+
+@dataclass
 class Sharing:
     """What decoded clips may take of memory: for all runs of a sweep on a machine, and in a run."""
 
@@ -185,6 +194,7 @@ class Recipe:
     untuned: bool = MISSING  # whether a run is wanted that should be tuned, and is not
     trainer: Trainer = field(default_factory=Trainer)
     save: Save = field(default_factory=Save, metadata={"where": True})
+    patience: Patience = field(default_factory=Patience, metadata={"where": True})
     sharing: Sharing = field(default_factory=Sharing, metadata={"where": True})
     slurm: Slurm = field(default_factory=Slurm, metadata={"where": True})
     wandb: Wandb = field(default_factory=Wandb, metadata={"where": True})

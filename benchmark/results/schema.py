@@ -130,6 +130,9 @@ class Environment:
     precision: str | None = None  # what was computed in; None: an older record
     threads: int  # of torch, in each process
     world_size: int  # processes that trained together
+    # With how many clips at once memory ran out, before fewer were taken: those that the recipe
+    # here has as max_batch_per_device; None: it never did, or an older record
+    out_of_memory: tuple[int, ...] | None = None
     measured_by: str | None = None  # who ran it; None: nobody said, or an older record
 
 

@@ -7,16 +7,17 @@ import socket
 import struct
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
 from benchmark.errors import UserError
-from datamodules.files import demand_folder
+from datamodules.files import demand_folder, why_unwritten
 
 CHECKPOINT = "last.ckpt"  # what the run goes on from
 LOG = "log.txt"  # its output
 PROGRESS = "progress.jsonl"  # what it tells while it works
+MEMORY = "memory.json"  # how many clips at once it has room for
 SUBMISSION = "slurm.json"  # the job of Slurm's that it was given to last
 AGAIN = "again"  # there while a run that was to start afresh has not ended
 SET_ASIDE = "old."  # before the name of a record that is being made again
@@ -41,21 +42,20 @@ def lock(folder: Path) -> Iterator[None]:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # unlike flock, not inherited by forks
         except (BlockingIOError, PermissionError):
             raise FolderHeld(f"{folder} is being worked on by {holder(folder)}") from None
-        file.seek(0)
-        file.truncate()
-        file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-        file.flush()
+        os.ftruncate(file.fileno(), 0)
+        with suppress(OSError):  # a full disk; others are told of "another process"
+            os.write(file.fileno(), f"process {os.getpid()} on {socket.gethostname()}\n".encode())
         try:
             yield
         finally:
-            file.truncate(0)
+            os.ftruncate(file.fileno(), 0)
 
 
 def _opened(file: Path) -> IO[str]:
     try:
         return file.open("a+", errors="replace")
     except OSError as error:
-        raise UserError(f"cannot write {file}: {error.strerror}") from None
+        raise UserError(f"cannot write {file}: {why_unwritten(error, file)}") from None
 
 
 def held(folder: Path) -> bool:

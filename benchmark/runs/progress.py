@@ -4,14 +4,17 @@ A run appends JSON lines to `RUNS/<name>/progress.jsonl`. Whoever started it rea
 draws; the run itself never draws.
 """
 
+import errno
 import json
 import math
+import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from benchmark.runs.folder import PROGRESS
+from datamodules.files import NO_ROOM
 
 TAIL = 16_384  # bytes read from the end; a line has a few hundred
 BEFORE = 0.02  # the share of a run before training
@@ -20,7 +23,8 @@ TEST = 0.05  # the test's share of the rest, where a run does not tell
 
 DIVERGED = "try a lower optim.lr"  # in the message of a run whose numbers were none any more
 Stage = Literal["start", "fit", "test", "done", "failed", "preempted", "killed"]
-COUNTED = ("time", "step", "steps", "epoch", "epochs")  # keys whose values are reckoned with
+# Keys whose values are reckoned with.
+COUNTED = ("time", "step", "steps", "epoch", "epochs", "within")
 ENDED = ("failed", "preempted", "killed")  # stages of a run that has ended without a record
 
 
@@ -34,12 +38,33 @@ def write(folder: Path, *, stage: Stage, **fields: Any) -> None:
         **fields: `step` of `steps` (of the optimiser; videos in a test), `epoch` (from 0) of
             `epochs`, `loss`, `top1`, `clips_per_second`, `test_share` (the test's part of the work
             that training and test are), `message`, `note` (for whoever watches); `devices`, of a
-            start.
+            start; `within`, the seconds in which the next line is to come, or the run has stalled.
+
+    Raises:
+        OSError: nobody can write there. Where a disk is full only a start is kept from: how far a
+            run is can be told later, how long it took is counted from its start.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    line = json.dumps({"time": time.time(), "stage": stage, **fields})
-    with (folder / PROGRESS).open("a", encoding="utf-8") as file:
-        file.write(f"{line}\n")  # one write: a reader sees the whole line or none of it
+    line = json.dumps({"time": time.time(), "stage": stage, **fields}).encode() + b"\n"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _append(folder / PROGRESS, line)
+    except OSError as error:
+        if error.errno not in NO_ROOM or "devices" in fields:
+            raise
+
+
+def _append(file: Path, line: bytes) -> None:
+    """Append a line by one write, so that a reader sees the whole of it or nothing."""
+    with file.open("ab", buffering=0) as stream:
+        begin = stream.seek(0, os.SEEK_END)
+        written = 0
+        try:
+            written = stream.write(line)
+        finally:
+            if written < len(line):
+                stream.truncate(begin)
+    if written < len(line):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(file))
 
 
 def last(folder: Path) -> dict[str, Any] | None:
@@ -82,7 +107,7 @@ def device_seconds(folder: Path) -> float:
         match line.get("stage"):
             case "killed":  # told by somebody else, some time later
                 continue
-            case "start":
+            case "start" if "note" not in line:
                 devices = line.get("devices", 1)
             case _:
                 total += devices * (line["time"] - before)
@@ -105,18 +130,41 @@ def message(line: Mapping[str, Any] | None) -> str:
     return said[-1].strip() if said else ""
 
 
+def stalled_since(lines: Sequence[Mapping[str, Any]], now: float | None = None) -> float | None:
+    """Return when the last sign came of a run at work that has stalled, None if it has not.
+
+    Args:
+        lines: Of its progress, of this start.
+        now: Seconds since 1970.
+    """
+    if not lines or lines[-1].get("stage") in ("done", *ENDED):
+        return None
+    within = next((each["within"] for each in reversed(lines) if each.get("within")), None)
+    last = float(lines[-1]["time"])
+    late = within is not None and (time.time() if now is None else now) - last > within
+    return last if late else None
+
+
+def clock(moment: float) -> str:
+    """Return a moment as people write it, with its day unless that is today."""
+    then, today = time.localtime(moment), time.localtime()
+    return time.strftime("%H:%M" if then[:3] == today[:3] else "%Y-%m-%d %H:%M", then)
+
+
 class Follower:
     """Read the progress of one run, from when it was started this time.
 
     Attributes:
         line: the last line, or None while there is none.
         notes: what the run has to say to whoever watches it, in order.
+        stalled: when the last sign of it came, if it has stalled since.
     """
 
     def __init__(self, folder: Path, since: float) -> None:
         self.folder, self.since = folder, since
         self.line: dict[str, Any] | None = None
         self.notes = list[str]()
+        self.stalled: float | None = None
         self._test_share = TEST
         # In which stage it is, and when it was seen there first, and where.
         self._first: tuple[str, float, float] | None = None
@@ -130,10 +178,14 @@ class Follower:
         starts = [i for i, first in enumerate(began) if first]
         if starts:  # started again: what was measured before does not count
             lines, self._first = lines[starts[-1] :], None
-        for self.line in lines:
-            stage = self.line.get("stage")
-            if (note := self.line.get("note")) and note not in self.notes:
-                self.notes.append(str(note))
+        self.stalled = stalled_since(lines)
+        for line in lines:
+            stage = line.get("stage")
+            if note := line.get("note"):
+                self.notes += [str(note)] if note not in self.notes else []
+                self.line = self.line or line
+                continue
+            self.line = line
             self._test_share = self.line.get("test_share", self._test_share)
             if stage not in ("fit", "test") or not self.line.get("step"):
                 continue
@@ -159,7 +211,7 @@ class Follower:
     @property
     def left(self) -> float | None:
         """Seconds until the run is done, None while that cannot be told."""
-        if self.line is None or self._first is None:
+        if self.line is None or self._first is None or self.stalled is not None:
             return None
         stage, start, share = self._first
         if self.share <= share or self.line.get("stage") != stage:
@@ -172,6 +224,7 @@ class Follower:
     def __str__(self) -> str:
         """Say in words where the run is."""
         line = self.line or {"stage": "start"}
+        stalled = [] if self.stalled is None else [f"stalled since {clock(self.stalled)}"]
         said = [str(line.get("stage", ""))]
         if line.get("stage") == "test" and line.get("steps"):
             said = [f"test, {line.get('step', 0):,} of {line['steps']:,} videos"]
@@ -183,4 +236,4 @@ class Follower:
             said.append(f"top-1 {100 * line['top1']:.0f} %")
         if isinstance(line.get("clips_per_second"), int | float):
             said.append(f"{line['clips_per_second']:.0f} clips/s")
-        return ", ".join(said)
+        return ", ".join(stalled + said)

@@ -55,4 +55,5 @@ def run_command(job: Job, sweep: str = "", command: Sequence[str] | None = None)
     if sweep:
         environment["BENCHMARK_SWEEP"] = sweep
     chosen = tuple(command or run_argv(job))
-    return RunCommand(chosen, job.folder, record.path(job.name), environment)
+    restart = job.recipe.patience.stalled == "restart"
+    return RunCommand(chosen, job.folder, record.path(job.name), environment, restart)

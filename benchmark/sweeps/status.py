@@ -2,8 +2,8 @@
 
 A run is `done`, `stale` (its record was made by another recipe than its name means today) or of
 `other data` than today's, `broken` (what lies in its record's place is none: a sweep makes it
-again), `running` or `queued`, `failed` (left out of a sweep until asked for), `interrupted` (a
-sweep takes it up from its last checkpoint), or `missing`.
+again), `running` (or has stalled, and says since when) or `queued`, `failed` (left out of a sweep
+until asked for), `interrupted` (a sweep takes it up from its last checkpoint), or `missing`.
 """
 
 from collections import Counter
@@ -18,7 +18,7 @@ from benchmark.recipes import dataset
 from benchmark.recipes.dataset import Lister
 from benchmark.results.staleness import standing
 from benchmark.runs import progress
-from benchmark.runs.folder import held
+from benchmark.runs.folder import LOG, held
 from benchmark.runs.progress import Follower
 from benchmark.sweeps.display import shortened
 from benchmark.sweeps.jobs import Job
@@ -29,6 +29,7 @@ from benchmark.sweeps.launchers.slurm_queue import (
     queue,
     read_submission,
 )
+from datamodules.files import display_path
 from datamodules.progress_bar import format_duration
 
 RECORDED = ("done", "stale", "other data", "broken")  # `results.staleness.Standing`
@@ -68,6 +69,8 @@ def _status(
         follower = Follower(job.folder, since=0)
         follower.read()
         left = f", {format_duration(follower.left)} left" if follower.left is not None else ""
+        if follower.stalled is not None:
+            left = f" (see {display_path(job.folder / LOG)})"
         return Status(job, "running", f"{follower}{left}", slurm=queued)
     if place is not None and queued:
         why = f", {place.reason}" if place.reason not in ("", "None") else ""

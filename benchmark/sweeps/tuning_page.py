@@ -16,7 +16,7 @@ from datamodules.progress_bar import format_duration
 NAME = "README.md"
 PICTURE = "tuning"
 TEXT = """\
-Written by `benchmark tune`, never by hand. [The board](../README.md)
+Written when a sweep is tuned, never by hand. [The board](../README.md)
 
 Every method of a table had the same number of trials, each trained as long as the others, and
 scored once, with its last weights, on videos held out of the training split: the test split was not

@@ -12,6 +12,8 @@ from lightning import Callback, LightningModule, Trainer
 from benchmark.runs import progress
 
 EVERY = 0.5, 10.0  # seconds between two progress lines, at first and after half an hour
+PACE = 10.0  # times the longest step, after which a run without one has stalled
+STARTING = 4.0  # times the patience with a step, which a run may take to its first
 
 
 class TrainingMonitor(Callback):
@@ -20,6 +22,7 @@ class TrainingMonitor(Callback):
     Args:
         folder: Where the run works.
         test_share: How much of the run's work is its test, from 0 to 1; None: not known.
+        patience: Seconds without a step after which a run of usual pace has stalled.
 
     Attributes:
         curve: an entry per epoch: loss and accuracy on training clips, accuracy on the holdout.
@@ -30,13 +33,16 @@ class TrainingMonitor(Callback):
         resumed: how often the run was taken up again.
     """
 
-    def __init__(self, folder: Path, test_share: float | None = None) -> None:
-        self.folder, self.test_share = folder, test_share
+    def __init__(
+        self, folder: Path, test_share: float | None = None, patience: float = math.inf
+    ) -> None:
+        self.folder, self.test_share, self.patience = folder, test_share, patience
         self.curve: list[dict[str, Any]] = []  # of `Epoch`s
         self.broken: set[int] = set()
         self.seconds = self.waiting = 0.0
         self.clips = self.resumed = 0
-        self._mark = self._written = 0.0
+        self._mark = self._written = self._beat = 0.0
+        self._longest = 0.0  # seconds from one step, of training or of a test, to the next
         self._loss = self._right = torch.zeros((), dtype=torch.float64)  # sums over the epoch's
         self._seen = 0  # clips
         self._odd = torch.tensor(-1)  # the first step whose loss was not finite
@@ -62,7 +68,7 @@ class TrainingMonitor(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock, in the middle of an epoch if that is where the run goes on."""
-        self._mark = time.perf_counter()
+        self._mark = self._beat = time.perf_counter()
         dtype = torch.float32 if pl_module.device.type == "mps" else torch.float64  # it has no 64
         self._loss = self._loss.to(pl_module.device, dtype)
         self._right = self._right.to(pl_module.device, dtype)
@@ -110,16 +116,30 @@ class TrainingMonitor(Callback):
         self._loss, self._right, self._seen = self._loss * 0, self._right * 0, 0
         self.broken = self._all_broken()
 
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Write a progress line now and then: the run is alive."""
+        if trainer.is_global_zero and self._is_due() and self._seen:
+            self._report(trainer)
+
     def start_test(self, videos: int) -> None:
         """Tell that the test begins, of so many videos, over all passes."""
         self._tested, self._to_test = 0, videos
-        progress.write(self.folder, stage="test", step=0, steps=videos)
+        self._beat = time.perf_counter()
+        self._tell(stage="test", step=0, steps=videos)
 
     def tested(self, videos: int) -> None:
         """Count so many more videos as tested, and write a progress line now and then."""
         self._tested = min(self._to_test, self._tested + videos)
         if self._is_due():
-            progress.write(self.folder, stage="test", step=self._tested, steps=self._to_test)
+            self._tell(stage="test", step=self._tested, steps=self._to_test)
 
     def sums(self) -> list[float]:
         """Return the epoch's sums so far over all ranks: loss, right answers, clips."""
@@ -145,18 +165,29 @@ class TrainingMonitor(Callback):
         return set().union(*_gathered(self.broken))
 
     def _is_due(self) -> bool:
-        """Return whether it is time for a progress line, and if so, note that there is one."""
-        shortest, longest = EVERY
+        """Return whether it is time for a progress line after a step; if so, note that it comes."""
         now = time.perf_counter()
-        due = now - self._written > min(longest, max(shortest, self.seconds / 180))
+        self._longest, self._beat = max(self._longest, now - self._beat), now
+        due = now - self._written > self._pause
         if due:
             self._written = now
         return due
 
+    @property
+    def _pause(self) -> float:
+        """Seconds between two progress lines."""
+        shortest, longest = EVERY
+        return min(longest, max(shortest, self.seconds / 180))
+
+    def _tell(self, stage: progress.Stage, **said: Any) -> None:
+        """Write a progress line that says when the next is to come, by the run's own pace."""
+        within = self._pause + max(self.patience, PACE * self._longest)
+        own: dict[str, Any] = {"within": round(within, 1)} if math.isfinite(within) else {}
+        progress.write(self.folder, stage=stage, **said, **own)
+
     def _report(self, trainer: Trainer) -> None:
         loss, right = self._means(float(self._loss), float(self._right), self._seen)
-        progress.write(
-            self.folder,
+        self._tell(
             stage="fit",
             step=trainer.global_step,
             steps=int(trainer.estimated_stepping_batches),

@@ -63,6 +63,20 @@ class ResumeCheckpoint(Callback):
         self._asked = False
         self._saved = time.monotonic()
 
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Add of how many batches a step is: the place in an epoch is counted in batches."""
+        checkpoint["accumulation"] = trainer.accumulate_grad_batches
+
+    def on_load_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Count the place in batches of today's size."""
+        before, now = checkpoint.get("accumulation"), trainer.accumulate_grad_batches
+        if before not in (None, now):
+            recount(checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"], before, now)
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take SIGTERM from Lightning, whose handler waits for other ranks and may wait forever."""
         signal.signal(signal.SIGTERM, self._ask)
@@ -101,6 +115,20 @@ class ResumeCheckpoint(Callback):
         self._saved = time.monotonic()
         if _any(trainer, self._asked):
             raise Preempted("asked to stop; the run goes on from here when it is started again")
+
+
+def recount(progress: dict[str, Any], before: int, now: int) -> None:
+    """Count whole steps of `before` batches in steps of `now`; what is short of one stays so.
+
+    Args:
+        progress: Lightning's, of batches: in all, and of the current epoch.
+        before: Batches of a step as they are counted.
+        now: As they are to be.
+    """
+    for counts in (progress["total"], progress["current"]):
+        whole = counts["processed"]
+        for name in counts:
+            counts[name] += whole // before * now - whole
 
 
 def _any(trainer: Trainer, flag: bool) -> bool:

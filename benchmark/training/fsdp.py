@@ -4,6 +4,8 @@
 al., 2023, arXiv:2304.11277). What is frozen is spread like what trains, and costs no gradient.
 """
 
+from datetime import timedelta
+
 from lightning.pytorch.strategies import ModelParallelStrategy
 from torch import nn
 from torch.distributed.device_mesh import DeviceMesh
@@ -14,10 +16,18 @@ from benchmark.models.video_vit import VideoViT
 NAME = "fsdp"
 
 
-def strategy(world: int) -> ModelParallelStrategy:
-    """Return the strategy of `world` devices; checkpoints are whole, as everybody else's."""
+def strategy(world: int, waiting: timedelta) -> ModelParallelStrategy:
+    """Return the strategy of `world` devices; checkpoints are whole, as everybody else's.
+
+    Args:
+        world: How many they are.
+        waiting: How long one waits for another.
+    """
     return ModelParallelStrategy(
-        data_parallel_size=world, tensor_parallel_size=1, save_distributed_checkpoint=False
+        data_parallel_size=world,
+        tensor_parallel_size=1,
+        save_distributed_checkpoint=False,
+        timeout=waiting,
     )
 
 

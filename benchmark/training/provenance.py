@@ -76,7 +76,12 @@ def decoded_share(data: VideoDataModule) -> float | None:
 
 
 def environment(
-    code: tuple[str, bool], own: Mapping[str, str], fingerprint: str, decoder: str, trainer: Trainer
+    code: tuple[str, bool],
+    own: Mapping[str, str],
+    fingerprint: str,
+    decoder: str,
+    trainer: Trainer,
+    out_of_memory: tuple[int, ...] | None = None,
 ) -> Environment:
     """Return the code, the versions, the weights and the machine of this run.
 
@@ -86,6 +91,7 @@ def environment(
         fingerprint: Of the backbone's weights.
         decoder: And its version.
         trainer: The run's.
+        out_of_memory: With how many clips at once memory ran out; None: it never did.
     """
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     device = gpu if gpu and trainer.strategy.root_device.type == "cuda" else processor()
@@ -101,6 +107,7 @@ def environment(
         precision=str(trainer.precision),  # of what Lightning made of the recipe's
         threads=torch.get_num_threads(),
         world_size=trainer.world_size,
+        out_of_memory=out_of_memory,
         measured_by=measured_by(),
     )
 

@@ -9,12 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 from lightning import Trainer, seed_everything
-from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 
 from benchmark.cost import counts
@@ -25,24 +22,25 @@ from benchmark.models.video_vit import VideoViT
 from benchmark.recipes import build, compose
 from benchmark.recipes.name import RunName
 from benchmark.recipes.schema import Recipe
-from benchmark.results import answers, predictions, record, splits
 from benchmark.results.record import Record
 from benchmark.results.schema import Cost, Epoch, Metrics, ModelCost, Training
 from benchmark.runs import progress
 from benchmark.runs.folder import CHECKPOINT
 from benchmark.tracking.inference_speed import InferenceSpeed
 from benchmark.tracking.memory import MemoryMonitor
-from benchmark.tracking.monitor import TrainingMonitor
+from benchmark.tracking.memory_limit import MemoryLimit, too_many, within_memory
+from benchmark.tracking.monitor import STARTING, TrainingMonitor
 from benchmark.tracking.testing import VideosTested
 from benchmark.training import evaluation, fsdp
 from benchmark.training.checkpointing import AtomicCheckpointIO, CheckpointGuard, ResumeCheckpoint
 from benchmark.training.evaluation import Scores
+from benchmark.training.outcome import write_results
 from benchmark.training.provenance import code_state, data_provenance, environment
 from benchmark.training.task import Classification
+from benchmark.training.trainer import cluster, devices_of, make_trainer, trainer_arguments
 from datamodules import files, sanity
 from datamodules.datamodule import VideoDataModule
 from datamodules.decoding.open import version
-from datamodules.files import atomic_write
 from datamodules.identity import difference, identify
 from datamodules.preparation.audit import shared_content
 from datamodules.progress_bar import ProgressBar
@@ -63,7 +61,11 @@ def train(recipe: Recipe) -> Record:
     # Now: whoever edits it meanwhile does not edit what runs.
     code, own = code_state(), compose.own_code(recipe)
     folder = files.RUNS / recipe.name
-    rank_zero_only(progress.write)(folder, stage="start", devices=_devices(recipe))
+    recipe = within_memory(recipe, folder)
+    patience = recipe.patience.step
+    rank_zero_only(progress.write)(
+        folder, stage="start", devices=devices_of(recipe), within=STARTING * patience
+    )
     last = folder / CHECKPOINT
     if last.exists():
         checkpoint.demand_resumable(last)
@@ -87,12 +89,12 @@ def train(recipe: Recipe) -> Record:
     task = classification(recipe, model, steps)
 
     clips, videos = recipe.train.epochs * datamodule.used, _to_test(task, datamodule)
-    monitor = TrainingMonitor(folder, _test_share(counted, clips, videos))
+    monitor = TrainingMonitor(folder, _test_share(counted, clips, videos), patience)
     memory, speed = MemoryMonitor(), InferenceSpeed()
     wandb = _wandb_callback(recipe, folder, monitor)
-    trainer = _trainer(
+    trainer = make_trainer(
         recipe,
-        **_trainer_arguments(recipe),
+        **trainer_arguments(recipe),
         max_epochs=recipe.train.epochs,
         deterministic="warn",
         num_sanity_val_steps=0,
@@ -103,8 +105,9 @@ def train(recipe: Recipe) -> Record:
             CheckpointGuard(recipe, checkpoint.frozen_fingerprint(model), data),
             ResumeCheckpoint(last, steps=recipe.save.steps, minutes=recipe.save.minutes),
             VideosTested(monitor.tested),
+            MemoryLimit(recipe, folder, datamodule.num_classes, datamodule.least),
         ],
-        plugins=[AtomicCheckpointIO(), *_cluster()],
+        plugins=[AtomicCheckpointIO(), *cluster()],
         default_root_dir=folder,
     )
     trainer.accumulate_grad_batches = datamodule.accumulation(trainer.world_size)
@@ -137,7 +140,9 @@ def train(recipe: Recipe) -> Record:
             device_seconds=round(progress.device_seconds(folder), 2),
         ),
         data=data_provenance(datamodule, data, monitor.broken, scores, copies),
-        environment=environment(code, own, weights, version(recipe.decoder), trainer),
+        environment=environment(
+            code, own, weights, version(recipe.decoder), trainer, too_many(folder)
+        ),
         train=Training(
             epochs=recipe.train.epochs,
             steps=trainer.global_step,
@@ -148,12 +153,8 @@ def train(recipe: Recipe) -> Record:
     )
     card: list[Path] = []
     if trainer.is_global_zero:
-        file = record.path(recipe.name)
-        splits.write(file, datamodule.data.splits[datamodule.evaluation_split])
-        answers.write(file, evaluation.answers(scores, merged))
-        if recipe.save.scores:
-            _write_scores(predictions.path(file), scores)
-        result.write()  # last: its being there says the run is done
+        split = datamodule.data.splits[datamodule.evaluation_split]
+        write_results(result, split, scores, merged, keep_scores=recipe.save.scores, folder=folder)
         card = _card(last, recipe, result)
         progress.write(folder, stage="done", top1=result.metrics.top1)
     if wandb:
@@ -235,7 +236,7 @@ def testing_trainer(recipe: Recipe, tell: Callable[[int], None]) -> Trainer:
         UserError: Lightning has no such device or precision here.
     """
     accelerator = recipe.trainer.accelerator
-    return _trainer(recipe, accelerator=accelerator, devices=1, callbacks=[VideosTested(tell)])
+    return make_trainer(recipe, accelerator=accelerator, devices=1, callbacks=[VideosTested(tell)])
 
 
 def load_run(name: str, overrides: Sequence[str] = ()) -> tuple[Classification, VideoDataModule]:
@@ -328,46 +329,6 @@ def _test_share(counted: ModelCost, clips: int, videos: int) -> float | None:
     return test / work if work else None
 
 
-def _trainer(recipe: Recipe, **more: Any) -> Trainer:
-    """Return a Trainer that computes as `recipe` says, and leaves to us what we do ourselves.
-
-    Raises:
-        UserError: Lightning has no such device, precision or strategy here.
-    """
-    try:
-        return Trainer(
-            precision=recipe.trainer.precision,  # type: ignore[arg-type]
-            use_distributed_sampler=False,  # it pads: VideoDataModule shards by itself
-            enable_checkpointing=False,  # Lightning's own
-            logger=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            **more,
-        )
-    except (MisconfigurationException, ImportError, RuntimeError, TypeError, ValueError) as error:
-        asked = ", ".join(f"{key}={value}" for key, value in asdict(recipe.trainer).items())
-        said = " ".join(str(error).split())
-        raise UserError(f"trainer ({asked}): {said[:200]}") from error
-
-
-def _trainer_arguments(recipe: Recipe) -> dict[str, Any]:
-    """Return the arguments of a Trainer that say on what it trains."""
-    asked = asdict(recipe.trainer)
-    del asked["precision"]
-    if asked["strategy"] == fsdp.NAME:
-        asked["strategy"] = fsdp.strategy(_devices(recipe))
-    return asked
-
-
-def _devices(recipe: Recipe) -> int:
-    return recipe.trainer.devices * recipe.trainer.num_nodes
-
-
-def _cluster() -> list[SLURMEnvironment]:
-    """Return how a task of Slurm's finds the others; `sweeps.launchers.slurm` requeues it."""
-    return [SLURMEnvironment(auto_requeue=False)] if "SLURM_NTASKS" in os.environ else []
-
-
 def _wandb_callback(recipe: Recipe, folder: Path, monitor: TrainingMonitor) -> WandbCallback | None:
     if not recipe.wandb.enabled:
         return None
@@ -381,14 +342,3 @@ def _wandb_callback(recipe: Recipe, folder: Path, monitor: TrainingMonitor) -> W
         group=os.environ.get("BENCHMARK_SWEEP", RunName.parse(recipe.name).protocol),
         config=asdict(recipe),
     )
-
-
-def _write_scores(path: Path, scores: Scores) -> None:
-    with atomic_write(path) as file:
-        np.savez_compressed(
-            file,
-            index=scores.index.numpy(),
-            label=scores.label.numpy(),
-            scores=scores.scores.numpy(),
-            clips_right=scores.clips_right.numpy(),
-        )

@@ -17,6 +17,8 @@ from datamodules.datasets import _subsets as subsets
 from datamodules.datasets import _tables as tables
 from datamodules.datasets._tables import Listed
 from datamodules.errors import UserError, nearest
+from datamodules.shards.index import demand_whole
+from datamodules.shards.paths import exists
 
 LOOKED_AT = 16  # videos of a split, the first ones, that are looked for: one of them must exist
 MOST = 100_000  # classes: a larger number is no class number
@@ -54,12 +56,14 @@ def folder(name: str, root: str | Path | None, holds: str) -> Path:
     """Return the folder of a dataset: `root`, or `data/<name>` in the folder that runs work in.
 
     Raises:
-        UserError: There is none; `holds` says what should be in it.
+        UserError: There is none; `holds` says what should be in it. Or it holds shards that are not
+            whole.
     """
     place = files.RUNS / "data" / name if root is None else Path(os.path.expanduser(root))
     if not place.is_dir():
         where = f"data.root=DIR says where {name} is" if root is None else f"{name} was to be there"
         raise UserError(f"no folder {place}: {where}, with {holds}")
+    demand_whole(str(place))
     return place
 
 
@@ -289,7 +293,8 @@ def _look(name: str, split: str, root: Path, paths: Sequence[str]) -> None:
     if not paths:
         raise UserError(f"{name}: there is no {split} video in {root}")
     first = [root / path for path in paths]
-    if not any(map(os.path.exists, first)):
+    demand_whole(str(first[0]))
+    if not any(map(exists, first)):
         raise UserError(
             f"{name}: the first videos of {split} are not there, such as {first[0]}; "
             "data.root, or data.videos where there is one, says where they lie"

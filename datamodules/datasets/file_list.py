@@ -8,6 +8,7 @@ from datamodules.dataset_info import DatasetInfo
 from datamodules.datasets import _annotations as annotations
 from datamodules.datasets import _tables as tables
 from datamodules.datasets._tables import Listed
+from datamodules.shards.paths import exists
 
 
 def file_list(  # the builtin of this name is not used in this file
@@ -64,7 +65,7 @@ def _demand_no_header(listed: Listed, place: Path, located: Sequence[str]) -> No
     `tables.pairs` knows the usual names; of others only the files can tell.
     """
     paths, labels = listed.columns
-    there = [(place / path).exists() for path in located[: annotations.LOOKED_AT]]
+    there = [exists(place / path) for path in located[: annotations.LOOKED_AT]]
     if not there[0] and any(there) and labels.count(labels[0]) == 1:
         raise listed.wrong(
             0,

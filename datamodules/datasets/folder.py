@@ -1,6 +1,5 @@
 """Anyone's videos, sorted into folders: train/<class>/<video> and test/<class>/<video>."""
 
-import os
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +10,7 @@ from datamodules.dataset_info import DatasetInfo
 from datamodules.datasets import _annotations as annotations
 from datamodules.datasets._annotations import Listing
 from datamodules.errors import UserError, nearest
+from datamodules.shards.paths import is_folder, scan, state
 
 VIDEOS = frozenset(
     ".3gp .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .webm .wmv".split()
@@ -46,9 +46,9 @@ def folder(
     holds = f"{train}/CLASS/VIDEO and {test}/CLASS/VIDEO (data.train and data.test name others)"
     place = annotations.folder("folder", root, holds)
     for name in (train, test):
-        if not (place / name).is_dir():
+        if not is_folder(place / name):
             raise UserError(f"no folder {place / name}: data.root=DIR holds {holds}")
-    classes = [each.name for each in _entries(place / train) if each.is_dir()]
+    classes = [label for label, own in _scan(place / train) if own]
     found = {"train": _listing(place, train, classes), "test": _listing(place, test, classes)}
     listings = {split: listing for split, (listing, _) in found.items()}
     if empty := sorted(set(range(len(classes))) - set(listings["train"].labels.tolist())):
@@ -72,33 +72,31 @@ def _listing(place: Path, name: str, classes: list[str]) -> tuple[Listing, NDArr
     paths: list[str] = []
     labels: list[int] = []
     sizes: list[int] = []
-    for label in (each.name for each in _entries(place / name) if each.is_dir()):
-        for video in _entries(place / name / label):
-            if not video.is_dir() and Path(video.name).suffix.lower() not in VIDEOS:
+    for label in (each for each, own in _scan(place / name) if own):
+        for video, own in _scan(place / name / label):
+            if not own and Path(video).suffix.lower() not in VIDEOS:
                 continue
             if label not in numbers:
                 known = nearest(label, classes)
                 raise UserError(f"{place / name / label}: no class {label!r} in training{known}")
-            paths.append(f"{name}/{label}/{video.name}")
+            paths.append(f"{name}/{label}/{video}")
             labels.append(numbers[label])
-            sizes.append(_size(video))
+            sizes.append(_size(place / name / label / video, own))
     return Listing(paths, np.array(labels, np.int64)), np.array(sizes, np.int64)
 
 
-def _size(video: os.DirEntry[str]) -> int:
+def _size(video: Path, folder: bool) -> int:
     """Return the bytes of a file, or of all the frames in a folder."""
-    files = _entries(Path(video.path)) if video.is_dir() else [video]
     try:
-        return sum(each.stat().st_size for each in files)
+        files = [video / name for name, _ in _scan(video)] if folder else [video]
+        return sum(state(each)[0] for each in files)
     except OSError:  # a link to nothing: whoever opens it will tell
         return -1
 
 
-def _entries(place: Path) -> list[os.DirEntry[str]]:
+def _scan(place: Path) -> list[tuple[str, bool]]:
     """Return what lies in a folder, in the order of the alphabet, but what starts with a dot."""
     try:
-        with os.scandir(place) as entries:
-            shown = (each for each in entries if each.name[0] != ".")
-            return sorted(shown, key=lambda each: each.name)
+        return [each for each in scan(place) if each[0][0] != "."]
     except OSError as error:
         raise UserError(f"{place}: {error.strerror}") from None

@@ -23,8 +23,9 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from datamodules.decoding.video import DecodeError, Picture
+from datamodules.shards.member import MemberFile
+from datamodules.shards.paths import ABSENT, packed_file
 
-ABSENT = (FileNotFoundError, NotADirectoryError)  # no such file: a list is wrong, not the disk
 PIXELS = 2**26  # of a frame at most: twice 8K. A broken header may claim anything
 # What FFmpeg makes of text, and lists that make it open other files
 NO_VIDEOS = {"tty", "bin", "xbin", "adf", "idf", "hls", "dash", "concat", "sdp", "imf"}
@@ -68,18 +69,27 @@ def open_file(file: str) -> InputContainer:
         OSError: It is there, and cannot be opened.
     """
     with errors_of(file):
-        mode = os.stat(file).st_mode
-        if not stat.S_ISREG(mode):
-            kind = "a directory" if stat.S_ISDIR(mode) else "no regular file"
-            raise DecodeError(f"{file}: Is {kind}")
-        os.close(os.open(file, os.O_RDONLY))  # says why not, as FFmpeg's own error would not
-        # "file:" because "10:30.mp4" is no protocol; a picture's "%d" is no pattern
-        options = {"max_pixels": str(PIXELS), "pattern_type": "none"}
-        container = av.open(f"file:{file}", metadata_errors="ignore", options=options)
+        options = {"max_pixels": str(PIXELS), "pattern_type": "none"}  # "%d" is no pattern
+        container = av.open(_source(file), "r", metadata_errors="ignore", options=options)
     if container.format.name in NO_VIDEOS:
         container.close()
         raise DecodeError(f"{file}: it is text or a list of files, no video")
     return container
+
+
+def _source(file: str) -> str | MemberFile:
+    """Return what FFmpeg is to read: a file, or what was packed of it."""
+    try:
+        mode = os.stat(file).st_mode
+    except ABSENT:
+        if packed := packed_file(file):
+            return packed
+        raise
+    if not stat.S_ISREG(mode):
+        kind = "a directory" if stat.S_ISDIR(mode) else "no regular file"
+        raise DecodeError(f"{file}: Is {kind}")
+    os.close(os.open(file, os.O_RDONLY))  # says why not, as FFmpeg's own error would not
+    return f"file:{file}"  # because "10:30.mp4" is no protocol
 
 
 def video_stream(container: InputContainer, file: str) -> VideoStream:

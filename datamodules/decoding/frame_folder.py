@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from datamodules.decoding.ffmpeg import ABSENT, errors_of, open_file, picture, video_stream
+from datamodules.decoding.ffmpeg import errors_of, open_file, picture, video_stream
 from datamodules.decoding.video import DecodeError, Picture, RandomAccessVideo
+from datamodules.shards.paths import ABSENT, entries
 
 NUMBERED = re.compile(r"(.*?)(\d+)\.(?:jpe?g|png)", re.IGNORECASE)  # img_00001.jpg
 COLOUR = ("", "img_", "image_", "frame_")  # prefixes of frames where optical flow lies beside them
@@ -28,7 +29,7 @@ class FrameFolder(RandomAccessVideo):
     def __init__(self, folder: str | Path, *, rate: float = 25.0) -> None:
         self.file, self._rate = str(folder), rate
         try:
-            names = os.listdir(folder)
+            names = entries(folder)
         except ABSENT as error:
             raise DecodeError(f"{folder}: {error.strerror}") from error
         series: dict[str, dict[int, str]] = {}  # prefix -> number -> name

@@ -1,6 +1,5 @@
 """Open a video, whatever it is: a file, or a folder of pictures, one per frame."""
 
-import os
 from pathlib import Path
 
 from datamodules.decoding.frame_folder import FrameFolder
@@ -8,6 +7,7 @@ from datamodules.decoding.indexed_video import IndexedVideo
 from datamodules.decoding.packet_index import ffmpeg_version
 from datamodules.decoding.video import RandomAccessVideo
 from datamodules.errors import UserError
+from datamodules.shards.paths import is_folder
 
 
 def open_video(path: str | Path, decoder: str = "pyav") -> RandomAccessVideo:
@@ -21,7 +21,7 @@ def open_video(path: str | Path, decoder: str = "pyav") -> RandomAccessVideo:
         DecodeError: It cannot be read.
         UserError: There is no such decoder, or it is not installed.
     """
-    if os.path.isdir(path):
+    if is_folder(path):
         return FrameFolder(path)
     if decoder == "torchcodec":
         from datamodules.decoding.torchcodec import TorchcodecVideo  # seldom there, slow to import

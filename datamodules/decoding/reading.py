@@ -4,17 +4,16 @@ FFmpeg makes one thing of both: a file that is cut off and a disk that fails end
 in a decoder's "damaged" as well. So whoever reads a video for good asks here: before it is called
 broken, all bytes of its file are read once, and it is decoded a second time. What the machine
 refuses (an I/O error, no memory, no more open files) is tried again after growing pauses, and is
-never taken for the video's fault.
+never taken for the video's fault. What does not answer at all, `loading/deadline.py` gives up.
 """
 
 import os
-import stat
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from datamodules.decoding.ffmpeg import ABSENT
 from datamodules.decoding.video import DecodeError, RandomAccessVideo, ReadError
+from datamodules.shards.paths import ABSENT, entries, is_folder, opened
 
 PAUSES = (0.1, 1.0, 5.0)  # seconds before the tries that follow the first
 BLOCK = 2**22  # bytes read at once
@@ -57,26 +56,33 @@ def read_video(
             time.sleep(pauses.pop(0))
 
 
-def demand_readable(path: str) -> None:
+def demand_readable(
+    path: str, *, pipes: bool = False, each: Callable[[], None] = lambda: None
+) -> None:
     """Read all bytes of a file, or of the files in a folder, for nothing.
+
+    Args:
+        path: Of the file, or of the folder.
+        pipes: Read what is no regular file, too: it may block for ever.
+        each: Called after every block of `BLOCK` bytes.
 
     Raises:
         OSError: One cannot be read, though it is there.
     """
-    if os.path.isdir(path):
-        for name in sorted(os.listdir(path)):
-            _read_through(os.path.join(path, name))
+    if is_folder(path):
+        for name in entries(path):
+            _read_through(os.path.join(path, name), pipes, each)
     else:
-        _read_through(path)
+        _read_through(path, pipes, each)
 
 
-def _read_through(file: str) -> None:
+def _read_through(file: str, pipes: bool, each: Callable[[], None]) -> None:
     try:
-        if not stat.S_ISREG(os.stat(file).st_mode):  # a pipe would block for ever
+        if not pipes and os.path.exists(file) and not os.path.isfile(file):  # it might block
             return
-        with open(file, "rb", buffering=0) as stream:
+        with opened(file) as stream:
             while stream.read(BLOCK):
-                pass
+                each()
     except ABSENT:
         return
 

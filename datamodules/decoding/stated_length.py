@@ -1,9 +1,8 @@
 """About how many frames a video has, as its header says: what can be known of it at once."""
 
-import os
-
 from datamodules.decoding.ffmpeg import errors_of, open_file, video_stream
 from datamodules.decoding.frame_folder import FrameFolder
+from datamodules.shards.paths import is_folder
 
 MICROSECONDS = 1e6  # FFmpeg's unit of a file's duration
 
@@ -19,7 +18,7 @@ def stated_length(path: str, segment: tuple[float, float] | None = None) -> int 
         DecodeError: It is broken, or not there.
         OSError: The machine does not deliver it.
     """
-    if os.path.isdir(path):
+    if is_folder(path):
         folder = FrameFolder(path)
         count, rate = len(folder), len(folder) / folder.duration
     else:

@@ -21,6 +21,7 @@ import numpy as np
 from datamodules.decoding.indexed_video import IndexedVideo
 from datamodules.decoding.video import DecodeError, Picture, RandomAccessVideo
 from datamodules.errors import UserError
+from datamodules.shards.paths import packed_file
 
 NEAR = 1e-3  # seconds by which the two may round a time differently
 
@@ -43,7 +44,10 @@ class TorchcodecVideo(RandomAccessVideo):
             self.times, self._duration = indexed.times, indexed.duration
             try:
                 self._decoder = torchcodec.decoders.VideoDecoder(
-                    self.file, stream_index=indexed.stream, dimension_order="NHWC", device="cpu"
+                    packed_file(self.file) or self.file,
+                    stream_index=indexed.stream,
+                    dimension_order="NHWC",
+                    device="cpu",
                 )
             except (RuntimeError, ValueError) as error:
                 raise self._error(error) from error

@@ -7,7 +7,6 @@ the list, the files' sizes and times of change, and the decoder: what changes is
 
 import hashlib
 import logging
-import os
 import shutil
 from functools import partial
 from importlib.metadata import version
@@ -24,6 +23,7 @@ from datamodules.decoding.video import DecodeError, Open, Picture, RandomAccessV
 from datamodules.errors import UserError
 from datamodules.files import build_once, file_state
 from datamodules.progress_bar import ProgressBar
+from datamodules.shards.paths import total_bytes
 
 VERSION = 1  # count up whenever a change below changes what lies in a cache
 SHARE = 0.5  # of what is free on the disk, at most
@@ -151,7 +151,7 @@ def estimated_bytes(split: Split, open_video: Open) -> tuple[float, float]:
             sizes.append(read_video(path, partial(open_video, index), _bytes))
         except DecodeError:
             continue
-        encoded.append(_bytes_on_disk(path))
+        encoded.append(total_bytes(path))
     decoded, taken = (
         float(np.mean(each)) * len(split) if each else 0.0 for each in (sizes, encoded)
     )
@@ -176,13 +176,6 @@ def _weigh(split: Split, name: str, open_video: Open, folder: Path) -> None:
             f"cache=true: {len(split):,} videos of {name}, about {taken / 1e6:,.1f} MB, take about "
             f"{needed / 1e6:,.0f} MB decoded, in {folder.parent}; cache=false writes none"
         )
-
-
-def _bytes_on_disk(path: str) -> int:
-    """Return how many bytes a video takes, a file or a folder of pictures."""
-    if os.path.isdir(path):
-        return sum(each.stat().st_size for each in os.scandir(path))
-    return os.stat(path).st_size
 
 
 def _bytes(video: RandomAccessVideo) -> int:

@@ -1,6 +1,7 @@
 """A sample: one random clip of a video to train on, or all its views to test on."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -14,9 +15,10 @@ from torch.utils.data import Dataset
 
 from datamodules.dataset_info import DatasetInfo, Split
 from datamodules.decoding.reading import read_video
-from datamodules.decoding.video import DecodeError, Open, RandomAccessVideo
+from datamodules.decoding.video import DecodeError, KnownBroken, Open, RandomAccessVideo
 from datamodules.errors import UserError, nearest
 from datamodules.loading.clip_sampling import SAMPLINGS, Frames
+from datamodules.loading.reads import Reads
 from datamodules.loading.samplers import Key
 from datamodules.randomness import Stream, generator
 from datamodules.transforms import spatial
@@ -71,6 +73,8 @@ class TrainingClips(Dataset[Item]):
     Attributes:
         decoder: What they are decoded with; None: not said, or they come from a cache.
         share: Where clips come from that other runs have decoded; None: this one decodes all.
+        reads: Where loader workers note what they read; None: nobody asks.
+        given_up: Videos that are not tried any more, by their index, and why.
     """
 
     def __init__(
@@ -92,6 +96,8 @@ class TrainingClips(Dataset[Item]):
         self.frames = tried.shape[1]  # an option it lacks has been told by now
         self.decoder: str | None = None
         self.share: Share | None = None
+        self.reads: Reads | None = None
+        self.given_up: dict[int, str] = {}
 
     def __len__(self) -> int:
         return len(self.split)
@@ -108,7 +114,7 @@ class TrainingClips(Dataset[Item]):
         index = asked
         for attempt in range(ATTEMPTS):
             try:
-                frames = self._frames(index, rng)
+                frames = self._frames(key, index, rng)
             except DecodeError:
                 if attempt == ATTEMPTS - 1:
                     raise
@@ -129,15 +135,15 @@ class TrainingClips(Dataset[Item]):
             "noise": int(rng.integers(2**62)),
         }
 
-    def _frames(self, index: int, rng: np.random.Generator) -> NDArray[np.uint8]:
-        """Return the frames of a random clip (T, H, W, C)."""
+    def _frames(self, clip: Clip, index: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+        """Return the frames of a random clip (T, H, W, C) of a video, for `clip`."""
         begin = rng.bit_generator.state
 
         def take(video: RandomAccessVideo) -> NDArray[np.uint8]:
             rng.bit_generator.state = begin  # a second try is to be the first one
             return video.frames(self.choose(video.times, clips=1, rng=rng)[0])
 
-        return read_video(self.split.path(index), partial(self.open, index), take)
+        return _read(self, clip, index, take)
 
 
 class AllViews(Dataset[Item]):
@@ -154,6 +160,10 @@ class AllViews(Dataset[Item]):
         interpolation: Of the resize: "bilinear" or "bicubic".
         tolerant: A video that cannot be decoded is black and said to be broken; or DecodeError.
         alter: Changes the views of every video, such as the order of frames; None: nothing does.
+
+    Attributes:
+        reads: Where loader workers note what they read; None: nobody asks.
+        given_up: Videos that are not tried any more, by their index, and why.
 
     Raises:
         UserError: An argument is wrong.
@@ -183,6 +193,8 @@ class AllViews(Dataset[Item]):
         self.interpolation, self.tolerant, self.alter = interpolation, tolerant, alter
         tried = choose(np.zeros(1), clips=clips, rng=None)  # an option it lacks: told now
         self.frames = tried.shape[1]
+        self.reads: Reads | None = None
+        self.given_up: dict[int, str] = {}
 
     def __len__(self) -> int:
         return len(self.split)
@@ -194,7 +206,7 @@ class AllViews(Dataset[Item]):
 
     def __getitem__(self, index: int) -> Item:
         try:
-            views, broken = self._views(index), False
+            views, broken = self.views_of(index), False
         except DecodeError:
             if not self.tolerant:
                 raise
@@ -205,17 +217,35 @@ class AllViews(Dataset[Item]):
         label = self.split.label(index)
         return {"video": views, "label": label, "index": index, "broken": index if broken else -1}
 
-    def _views(self, index: int) -> Tensor:
-        """Return the views of a video, uint8 (V, C, T, H, W)."""
+    def views_of(self, index: int) -> Tensor:
+        """Return the views of a video, uint8 (V, C, T, H, W).
+
+        Raises:
+            DecodeError: It cannot be decoded.
+        """
 
         def take(video: RandomAccessVideo) -> NDArray[np.uint8]:
             numbers = self.choose(video.times, clips=self.clips, rng=None)  # (clips, T)
             return video.frames(numbers.reshape(-1))
 
-        frames = _tensor(read_video(self.split.path(index), partial(self.open, index), take))
+        frames = _tensor(_read(self, (0, index), index, take))
         frames = spatial.short_side(frames, self.short_side, self.interpolation)
         crops = spatial.square_crops(frames, self.size, self.crops)  # each (clips T, C, H, W)
         return rearrange(torch.stack(crops), "s (v t) c h w -> (v s) c t h w", v=self.clips)
+
+
+def _read(
+    clips: TrainingClips | AllViews,
+    clip: Clip,
+    index: int,
+    take: Callable[[RandomAccessVideo], NDArray[np.uint8]],
+) -> NDArray[np.uint8]:
+    """Return what `take` makes of a video, for `clip`."""
+    path = clips.split.path(index)
+    if reason := clips.given_up.get(index):
+        raise KnownBroken(f"{path}: {reason}")
+    with clips.reads.noted(clip, index) if clips.reads else nullcontext():
+        return read_video(path, partial(clips.open, index), take)
 
 
 def _tensor(pictures: NDArray[np.uint8]) -> Tensor:

@@ -1,6 +1,7 @@
 """Which rank takes which video when: steps and test batches are the same at any world size."""
 
 from collections.abc import Iterator
+from itertools import chain, islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,9 @@ class TrainingSampler(DistributedSampler[Key]):
         part: Clips that a rank takes at once; None: its share of a step.
         drop_last: Whether clips that do not fill a last step are left out.
         multiple: Of which a rank's share of a smaller step has to be one.
+
+    Attributes:
+        left_out: Clips that an iteration which begins now leaves out: the loader has given them.
     """
 
     def __init__(
@@ -58,15 +62,17 @@ class TrainingSampler(DistributedSampler[Key]):
         self.rest = 0 if drop_last else rest  # clips of a smaller step
         self.last = -(-self.rest // (world * multiple)) * multiple  # of them, a rank's share
         self.epoch, self._begun = epoch, (epoch, done)
+        self.left_out = 0
 
     def __iter__(self) -> Iterator[Key]:
         order = training_order(self.seed, self.epoch, len(self.dataset))  # type: ignore[arg-type]
         stretches = order[: self.full * self.batch].reshape(self.full, self.num_replicas, -1)
         begun, done = self._begun
-        for index in stretches[:, self.rank].reshape(-1)[done if self.epoch == begun else 0 :]:
-            yield self.epoch, int(index)
-        for index, weight in self._smaller(order):
-            yield self.epoch, index, weight
+        keys: Iterator[Key] = chain(
+            ((self.epoch, int(index)) for index in stretches[:, self.rank].reshape(-1)),
+            ((self.epoch, *each) for each in self._smaller(order)),
+        )
+        yield from islice(keys, self.left_out + (done if self.epoch == begun else 0), None)
 
     def _smaller(self, order: NDArray[np.int64]) -> Iterator[tuple[int, float]]:
         """Yield this rank's clips of the smaller step, and what each counts."""
@@ -88,15 +94,19 @@ class EvaluationSampler(DistributedSampler[int]):
     So every forward pass is over the same videos at any number of ranks, and gives the same bits.
     Lightning leaves out the test of a rank that has no batch, and the others would wait for it:
     such a rank gets index -1, any video that is not scored.
+
+    Attributes:
+        left_out: As a TrainingSampler's.
     """
 
     def __init__(self, videos: Dataset[object], batch: int, world: int, rank: int) -> None:
         super().__init__(videos, world, rank)
         numbers = np.arange(len(videos))  # type: ignore[arg-type]
         self.mine = numbers[numbers // batch % world == rank].tolist() or [-1]
+        self.left_out = 0
 
     def __iter__(self) -> Iterator[int]:
-        return iter(self.mine)
+        return iter(self.mine[self.left_out :])
 
     def __len__(self) -> int:
         return len(self.mine)

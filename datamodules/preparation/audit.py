@@ -24,6 +24,7 @@ from datamodules.decoding.open import open_video
 from datamodules.decoding.reading import read_video
 from datamodules.decoding.video import RandomAccessVideo
 from datamodules.preparation.resumable import Row, for_each_file, read
+from datamodules.shards.paths import entries, is_folder, opened
 
 SHOWN = 20  # broken videos that are listed; the manifest has them all
 ENDS = 2**16  # bytes at the beginning and at the end of a file that tell copies
@@ -51,7 +52,7 @@ def look(root: str, name: str) -> dict[str, Any]:
         ReadError: The machine does not deliver it.
     """
     path = os.path.join(root, name)
-    folder = os.path.isdir(path)
+    folder = is_folder(path)
 
     def take(video: RandomAccessVideo) -> dict[str, Any]:
         frames, seconds = len(video), float(video.times[-1])
@@ -69,11 +70,11 @@ def content(path: str) -> str:
 
     Of a folder of pictures: of their number, and of the first and the last one.
     """
-    pictures = sorted(os.listdir(path)) if os.path.isdir(path) else []
+    pictures = entries(path) if is_folder(path) else []
     files_ = [os.path.join(path, each) for each in (pictures[:1] + pictures[-1:])] or [path]
     digest = hashlib.sha256(f"{len(pictures)}".encode())
     for each in files_:
-        with open(each, "rb") as stream:
+        with opened(each) as stream:
             size = stream.seek(0, os.SEEK_END)
             digest.update(f" {size} ".encode())
             for start in (0, max(0, size - ENDS)):
@@ -84,7 +85,7 @@ def content(path: str) -> str:
 
 def codec(path: str) -> str:
     """Return how a video that can be read is coded."""
-    if os.path.isdir(path):
+    if is_folder(path):
         return "pictures"
     with open_file(path) as container:
         return str(video_stream(container, path).codec_context.name)

@@ -23,6 +23,7 @@ from datamodules.decoding.reading import demand_readable
 from datamodules.decoding.video import DecodeError, RandomAccessVideo
 from datamodules.files import atomic_path
 from datamodules.preparation.resumable import Row
+from datamodules.shards.paths import total_bytes
 
 AT_ONCE = 2**27  # bytes of frames in memory
 CLOCK, FINEST = 90_000, 1_000_000  # ticks per second: where times are of no rate, and at most
@@ -55,8 +56,8 @@ class Encoding:
         except DecodeError:
             demand_readable(source)
             raise
-        after = target.stat().st_size
-        return {**self.settings, "frames": len(video), "before": size(source), "after": after}
+        before, after = total_bytes(source), target.stat().st_size
+        return {**self.settings, "frames": len(video), "before": before, "after": after}
 
     @property
     def settings(self) -> dict[str, int]:
@@ -131,11 +132,3 @@ def check(path: Path, times: NDArray[np.float64]) -> None:
             raise DecodeError(f"it became {len(video)} frames of {len(times)}")
         if not np.allclose(video.times, times, rtol=0, atol=1 / CLOCK):
             raise DecodeError("its frames came out at other times")
-
-
-def size(path: str) -> int:
-    """Return the bytes of a video, be it a file or a folder of pictures."""
-    if not os.path.isdir(path):
-        return os.path.getsize(path)
-    with os.scandir(path) as entries:
-        return sum(entry.stat().st_size for entry in entries)

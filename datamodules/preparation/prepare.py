@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 from datamodules.dataset_info import DatasetInfo
 from datamodules.decoding.open import open_video
 from datamodules.errors import UserError
+from datamodules.files import why_unwritten
 from datamodules.preparation.encode import Encoding
 from datamodules.preparation.resumable import Row, for_each_file
+from datamodules.shards.index import FACTS, NAMES
 
 SHORT_SIDE = 256  # pixels
 GROUP = 16  # frames from one key frame to the next
@@ -65,11 +67,8 @@ def prepare(
         UserError: The videos do not lie in one folder, or `out` is that folder, in it, around it,
             full, or being written.
     """
-    root = Path(data.splits["train"].root)
-    names = list(dict.fromkeys(n for split in data.splits.values() for n in split.names()))
-    if outside := [name for name in names if os.path.isabs(name) or ".." in Path(name).parts]:
-        raise UserError(f"{data.name}: {outside[0]} lies outside of data.root: nowhere to put it")
-    _demand_apart(root, out, {os.path.dirname(name) for name in names})
+    root, names = Path(data.splits["train"].root), demand_within(data)
+    demand_apart(root, out, {os.path.dirname(name) for name in names})
     encode = Encoding(str(root), str(out), short_side, group, quality)
     rows = for_each_file(
         root,
@@ -81,14 +80,19 @@ def prepare(
         patience=PATIENCE,
         holds=encode.holds,
     )
-    try:
-        copy_lists(root, out, names)
-    except OSError as error:
-        raise UserError(f"{out}: the lists cannot be copied: {error.strerror}") from None
+    take_lists(root, out, names)
     return rows
 
 
-def _demand_apart(root: Path, out: Path, folders: Iterable[str]) -> None:
+def demand_within(data: DatasetInfo) -> list[str]:
+    """Return the names of all videos, each once, or raise a UserError if one is not in the root."""
+    names = list(dict.fromkeys(n for split in data.splits.values() for n in split.names()))
+    if outside := [name for name in names if os.path.isabs(name) or ".." in Path(name).parts]:
+        raise UserError(f"{data.name}: {outside[0]} lies outside of data.root: nowhere to put it")
+    return names
+
+
+def demand_apart(root: Path, out: Path, folders: Iterable[str]) -> None:
     """Raise a UserError if new videos would lie among the old ones, or in what is no folder."""
     if out.exists() and not out.is_dir():
         raise UserError(f"{out} is no folder: name one for the new videos")
@@ -101,6 +105,15 @@ def _demand_apart(root: Path, out: Path, folders: Iterable[str]) -> None:
         raise UserError(f"{out} {how} {root}, the folder of the old videos: name one beside it")
 
 
+def take_lists(root: Path, out: Path, names: Sequence[str]) -> None:
+    """Copy the lists, or raise a UserError."""
+    try:
+        copy_lists(root, out, names)
+    except OSError as error:
+        why = why_unwritten(error, out)
+        raise UserError(f"{out}: the lists cannot be copied: {why}") from None
+
+
 def copy_lists(root: Path, out: Path, names: Sequence[str]) -> None:
     """Copy the lists and labels in a dataset's folder, which do not lie among its videos."""
     videos, folders = set(names), {os.path.dirname(name) for name in names} - {""}
@@ -108,7 +121,8 @@ def copy_lists(root: Path, out: Path, names: Sequence[str]) -> None:
         here = Path(place).relative_to(root)
         below[:] = [each for each in below if str(here / each) not in videos | folders]
         for each in files:
-            if Path(each).suffix.lower() in LISTS and str(here / each) not in videos:
+            listed = Path(each).suffix.lower() in LISTS and str(here / each) not in videos
+            if listed and each not in (FACTS, NAMES):
                 (out / here).mkdir(parents=True, exist_ok=True)
                 shutil.copy2(root / here / each, out / here / each)
 

@@ -4,7 +4,6 @@ What comes of a file is a row, a line of JSON in a log. Typed again, only files 
 have changed since, are done. A file that takes its worker's life or never ends is noted as such.
 """
 
-import errno
 import json
 import os
 import sys
@@ -15,7 +14,7 @@ from typing import Any
 
 from datamodules.decoding.video import DecodeError
 from datamodules.errors import UserError
-from datamodules.files import atomic_write, exclusive, file_state
+from datamodules.files import NO_ROOM, atomic_write, exclusive, file_state, why_unwritten
 from datamodules.preparation.workers import map_in_processes
 from datamodules.progress_bar import ProgressBar
 
@@ -23,7 +22,6 @@ from datamodules.progress_bar import ProgressBar
 # there is none; "again", true where the next walk is to try again; and what the work has found out.
 Row = dict[str, Any]
 PATIENCE = 120.0  # seconds for one file
-NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}  # of the place that is written to, no file's
 FINE = b'"problem": null'  # in the line of every fine row and, as quotes are escaped, in no other
 
 
@@ -68,19 +66,19 @@ def for_each_file(
         try:
             write(log, rows.values())  # without those, and without a line torn by a kill
         except OSError as error:
-            raise _no_room(log, error) from None
+            raise no_room(log, error) from None
         todo = [name for name in wanted if name not in rows]
         task = _Task(str(root), work)
         with log.open("ab", buffering=0) as file, ProgressBar(title, len(todo)) as told:
             done = map_in_processes(task, todo, workers=min(workers, len(todo)), patience=patience)
             for name, found, death in done:
                 if isinstance(found, OSError):
-                    raise _no_room(log, found)
+                    raise no_room(log, found)
                 row = rows[name] = task.row(name, death) if found is None else found
                 try:
                     file.write(_line(row))  # at once: what is done survives a kill
                 except OSError as error:
-                    raise _no_room(log, error) from None
+                    raise no_room(log, error) from None
                 told.advance(broken=row["problem"] is not None)
     return {name: rows[name] for name in wanted}
 
@@ -131,10 +129,11 @@ class _Task:
         return {"name": name, "size": size, "changed": changed, "problem": problem}
 
 
-def _no_room(log: Path, error: OSError) -> UserError:
+def no_room(log: Path, error: OSError) -> UserError:
+    """Return what to say where nothing more can be written beside a log."""
     return UserError(
-        f"{log.parent}: {error.strerror}: nothing more can be written; what is done is kept, make "
-        "room and type the same again"
+        f"{log.parent}: {why_unwritten(error, log)}: nothing more can be written; what is done is "
+        "kept, make room and type the same again"
     )
 
 

@@ -26,7 +26,7 @@ MACHINE = Machine(
     date="2026-11-28",
 )
 WORK = Work(recipe="aim", method="aim", width=96, depth=4, precision="32-true")
-DIGITS = "fair/digits_motion/vit_digits"
+DIGITS = "quick/digits_motion/vit_digits"
 K400 = "own/kinetics400/vit_b16_clip/st_adapter"
 
 
@@ -132,10 +132,10 @@ def test_a_device_that_nobody_knows_is_told() -> None:
 def test_a_run_on_one_core_computes_and_decodes_one_after_the_other() -> None:
     on = measured(bench(1, 0.1), bench(16, 0.1), loading=(clips(1_000.0),))
     (run,) = foresee([compose.load(f"{DIGITS}/aim")], on)
-    clips_trained = 800 * 16  # 4 epochs of 3,200
-    assert run.steps == 800
-    assert run.train_seconds.middle == pytest.approx(800 * 0.1 + clips_trained / 1_000)
-    assert run.waits == pytest.approx(12.8 / 92.8)
+    clips_trained = 1_600 * 4  # 2 epochs of 3,200
+    assert run.steps == 1_600
+    assert run.train_seconds.middle == pytest.approx(1_600 * 0.1 + clips_trained / 1_000)
+    assert run.waits == pytest.approx(6.4 / 166.4)
     assert run.checkpoint_bytes == 12 * models.counted(run.recipe, 10).trained
 
 
@@ -237,7 +237,7 @@ def test_tuning_is_foreseen_once_for_the_runs_of_a_method() -> None:
     assert forecast.sizes(tried[0][0]) == (168_913 - 16_891, 16_891)
     done = [replace(each, tuned={"trials": 7}) for each in recipes]
     assert forecast.trials(done, tuned=False) == [] and len(forecast.trials(done, tuned=True)) == 2
-    assert forecast.trials([compose.load(f"{DIGITS}/aim")], tuned=True) == []
+    assert forecast.trials([compose.load("quick/digits_motion/vit_digits/aim")], tuned=True) == []
     run = a_run(1_800.0, devices=2)
     said = forecast_page.text([run], gpus(), trials=[(run, 7)])
     assert "before them `benchmark tune`, 7 trials of 1 methods: 7 GPU hours (7 to 7)" in said

@@ -1,12 +1,25 @@
 """Files and folders are whole or not there, and written by one process at a time."""
 
+import errno
+import os
+import re
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 
 from datamodules.errors import UserError
-from datamodules.files import atomic_path, atomic_write, build_once, folder_from_environment
+from datamodules.files import (
+    atomic_path,
+    atomic_write,
+    build_once,
+    demand_writable,
+    folder_from_environment,
+    why_unwritten,
+)
 
 
 def build(folder: Path) -> None:
@@ -46,6 +59,29 @@ def test_what_fails_leaves_nothing_and_a_full_disk_is_told(tmp_path: Path):
     with pytest.raises(UserError, match=r"cannot write .*set: No space left on device"):
         build_once(tmp_path / "set", full, wait="")
     assert [file.name for file in tmp_path.iterdir()] == ["set.lock"]
+
+
+@pytest.mark.parametrize(
+    ("number", "inodes", "said"),
+    [
+        (errno.ENOSPC, 0, "no free inodes: the disk has room for 1,000 files and folders"),
+        (errno.ENOSPC, 5, "No space left on device"),
+        (errno.EDQUOT, 5, r"Disk quota exceeded: .* \(quota -s\)"),
+        (errno.EROFS, 0, "Read-only file system"),
+    ],
+)
+def test_a_disk_is_said_to_be_short_of_what_it_is_short_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, inodes: int, said: str
+):
+    disk = SimpleNamespace(f_files=1000, f_favail=inodes, f_bavail=9, f_frsize=10**6)
+    monkeypatch.setattr(os, "statvfs", lambda place: disk)
+    error = OSError(number, os.strerror(number))
+    assert re.match(said, why_unwritten(error, tmp_path / "not" / "there"))
+    monkeypatch.setattr(tempfile, "NamedTemporaryFile", Mock(side_effect=error))
+    with pytest.raises(UserError, match=f"^cannot write .*/a: {said}[^\\n]*$"):
+        demand_writable(tmp_path / "a")
+    with pytest.raises(OSError, match=r"a\.txt"), atomic_write(tmp_path / "a.txt"):
+        raise error  # which says where
 
 
 def test_a_file_keeps_what_it_held_until_the_new_one_is_whole(tmp_path: Path):

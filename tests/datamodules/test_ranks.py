@@ -15,9 +15,10 @@ from torch import Tensor, nn
 
 from benchmark.training import evaluation
 from benchmark.training.evaluation import Scores
-from datamodules.datamodule import VideoDataModule, _fork_server, all_views, training_clips
+from datamodules.datamodule import VideoDataModule, all_views, training_clips
 from datamodules.dataset_info import DatasetInfo
 from datamodules.loading.clips import sampling
+from datamodules.loading.workers import fork_server
 
 SETTINGS = ((0, 1), (0, 3), (0, 8), (2, 3))  # workers, and clips per forward
 Found = dict[tuple[int, int], Scores]  # by setting
@@ -83,7 +84,7 @@ def same(one: Scores, other: Scores) -> bool:
 def test_scores_are_the_same_bits_at_any_number_of_ranks_and_workers(
     listed: DatasetInfo, tmp_path: Path
 ) -> None:
-    _fork_server()  # has imported all of it: ranks and their workers start from it
+    fork_server()  # has imported all of it: ranks and their workers start from it
     for world in (1, 2, 3):
         arguments = (world, replace(listed), tmp_path)
         mp.start_processes(evaluate, arguments, nprocs=world, start_method="forkserver")

@@ -23,7 +23,7 @@ def test_csv_and_json_hold_every_value_of_every_row(found):
     lines = list(csv.DictReader(io.StringIO(export(found, "csv"))))
     ((name, plain),) = json.loads(export(found, "json")).items()
     (table,) = found.values()
-    assert name == "fair/digits_motion/vit_digits" and len(lines) == len(plain) == len(METHODS)
+    assert name == "digits/digits_motion/vit_digits" and len(lines) == len(plain) == len(METHODS)
     for line, each, row in zip(lines, plain, table, strict=True):
         assert each == printed(row) and each.keys() == values(row).keys()
         assert line["data"] == "digits_motion" and float(line["top1"]) == each["top1"]
@@ -34,7 +34,7 @@ def test_what_machines_differ_in_is_not_printed_and_whole_numbers_are_whole(foun
     (table,) = found.values()
     row = replace(table[0], top1=summarize([2 / 3 + 1e-15, 2 / 3 - 1e-15]))
     assert row.top1.mean == pytest.approx(2 / 3) and printed(row)["top1"] == 0.666666666667
-    (whole,) = tables([made(tunable=123_456_789_012_345)])["fair/digits_motion/vit_digits"]
+    (whole,) = tables([made(tunable=123_456_789_012_345)])["digits/digits_motion/vit_digits"]
     assert printed(whole)["trained_parameters"] == 123_456_789_012_345
 
 

@@ -102,7 +102,7 @@ def test_it_sorts_filters_and_opens_rows(opened):
     assert methods(opened) == ["st_adapter"]
     opened.execute_script("document.querySelector('#board summary').click()")
     said = opened.find_element(By.CSS_SELECTOR, "#board details[open]").text
-    assert "benchmark run fair/digits_motion/vit_digits/st_adapter seed=0" in said
+    assert "benchmark run digits/digits_motion/vit_digits/st_adapter seed=0" in said
     links = opened.find_elements(By.CSS_SELECTOR, "#board details[open] a")
     assert links[0].get_attribute("href").endswith("digits_motion/vit_digits/st_adapter/seed0.json")
 

@@ -63,8 +63,8 @@ def test_one_seed_has_no_spread_and_ranks_nothing(records):
 
 def test_protocol_data_and_backbone_have_tables_of_their_own():
     names = [
-        "fair/digits_motion/vit_digits",
-        "fair/digits_identity/vit_digits",
+        "digits/digits_motion/vit_digits",
+        "digits/digits_identity/vit_digits",
         "digits/ssv2/vit_b16_clip",
     ]
     text = page([made(table=name) for name in names])
@@ -89,7 +89,7 @@ def test_a_ceiling_for_order_blind_models_is_explained(records):
     ceiling = [replace(run, data=replace(run.data, order_blind_ceiling=0.5)) for run in records]
     with_, without = page(ceiling), page(records)
     assert "**50 %**" in with_ and "reversed" in with_ and "reversed" not in without
-    assert order_blind_ceiling(tables(ceiling)["fair/digits_motion/vit_digits"]) == 0.5
+    assert order_blind_ceiling(tables(ceiling)["digits/digits_motion/vit_digits"]) == 0.5
 
 
 @pytest.mark.parametrize(
@@ -271,15 +271,15 @@ def test_the_default_view_is_accuracy_parameters_and_cost_and_the_rest_one_flag_
 
 def test_costs_that_one_run_does_not_know_are_left_open():
     knows, lacks = made(cost={"training_macs": 5}), made(seed=1)
-    (row,) = tables([knows])["fair/digits_motion/vit_digits"]
+    (row,) = tables([knows])["digits/digits_motion/vit_digits"]
     assert values(row)["training_macs"] == 5
-    (row,) = tables([knows, lacks])["fair/digits_motion/vit_digits"]
+    (row,) = tables([knows, lacks])["digits/digits_motion/vit_digits"]
     assert values(row)["training_macs"] is None and values(row)["views"] == 3
 
 
 def test_a_terminal_gets_aligned_columns(records):
     lines = plain(records).splitlines()
-    assert lines[0] == "fair/digits_motion/vit_digits" and len(lines) == 3 + len(METHODS)
+    assert lines[0] == "digits/digits_motion/vit_digits" and len(lines) == 3 + len(METHODS)
     assert len({len(line) for line in lines[1:-1]}) == 1
     assert lines[2].startswith("st_adapter ") and lines[-1] == "chance: 50.0 %"
 

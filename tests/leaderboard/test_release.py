@@ -77,14 +77,14 @@ def content(folder: Path) -> dict[str, bytes]:
 
 def test_a_release_is_made_again_byte_for_byte_when_the_records_are_gone(place: Path) -> None:
     assert freeze("1.0", CODE) == place
-    tables = {f"digits/tables.{form}" for form in ("csv", "json", "tex", "md")}
+    tables = {f"fair/tables.{form}" for form in ("csv", "json", "tex", "md")}
     assert content(place).keys() == {MANIFEST, ARCHIVE, *tables}
-    csv = (place / "digits" / "tables.csv").read_text().splitlines()
+    csv = (place / "fair" / "tables.csv").read_text().splitlines()
     assert [line.split(",")[3:5] for line in csv[1:]] == [
         ["full", "0.8"],
         ["aim", "0.666666666667"],
     ]
-    shutil.rmtree(place.parents[1] / "digits")
+    shutil.rmtree(place.parents[1] / "fair")
     assert check("1.0") == [] and release.versions() == ["1.0"]
 
 
@@ -120,7 +120,7 @@ def test_the_manifest_has_the_checksum_of_every_file(place: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("digits/tables.csv", "digits/tables.csv: its checksum is not that of the manifest"),
+        ("fair/tables.csv", "fair/tables.csv: its checksum is not that of the manifest"),
         (ARCHIVE, f"{ARCHIVE}: its checksum is not that of the manifest"),
     ],
 )
@@ -134,10 +134,10 @@ def test_an_edited_release_is_told(place: Path, name: str, told: str) -> None:
 
 def test_a_digit_edited_with_its_checksum_is_told_with_its_line(place: Path) -> None:
     freeze("1.0", CODE)
-    table, manifest = place / "digits" / "tables.csv", place / MANIFEST
+    table, manifest = place / "fair" / "tables.csv", place / MANIFEST
     edited = table.read_text().replace("0.666666666667", "0.766666666667").encode()
     told = json.loads(manifest.read_text())
-    told["tables"]["digits/tables.csv"] = hashlib.sha256(edited).hexdigest()
+    told["tables"]["fair/tables.csv"] = hashlib.sha256(edited).hexdigest()
     table.write_bytes(edited)
     manifest.write_text(json.dumps(told))
     (line,) = check("1.0")
@@ -149,7 +149,7 @@ def test_a_digit_edited_with_its_checksum_is_told_with_its_line(place: Path) -> 
 
 def test_what_is_missing_foreign_or_broken_is_a_line(place: Path) -> None:
     freeze("1.0", CODE)
-    (place / "digits" / "tables.md").unlink()
+    (place / "fair" / "tables.md").unlink()
     (place / "more.csv").write_text("")
     found = check("1.0")
     assert len(found) == 2 and "more.csv: is not in the manifest" in found[0]
@@ -187,7 +187,7 @@ def test_what_is_doubtful_is_not_frozen(place: Path, doubt: str, told: str) -> N
         scores = np.eye(4)[np.where(np.arange(40) % 3 > 0, TESTED.labels, (TESTED.labels + 1) % 4)]
         np.savez(file.with_suffix(".npz"), scores=scores, label=TESTED.labels)
     if doubt == "none":
-        shutil.rmtree(place.parents[1] / "digits")
+        shutil.rmtree(place.parents[1] / "fair")
     with pytest.raises(UserError, match="(?s)^[^\n]*" + told):
         freeze("1.0", (CODE[0], doubt == "code"))
     assert not place.exists()
@@ -204,13 +204,13 @@ def test_what_git_has_not_is_not_frozen(place: Path) -> None:
     (results / ".gitignore").write_text("/quick/\n")
     git("add", ".")
     git("commit", "-qm", "records")
-    shutil.copytree(results / "digits", results / "quick")  # ignored: not on a committed board
+    shutil.copytree(results / "fair", results / "quick")  # ignored: not on a committed board
     made("aim", 1, wrong=4)
     with pytest.raises(UserError, match=r"aim/seed1(\.answers\.npz|\.json): is not committed"):
         freeze("1.0", CODE)
     git("commit", "-qam", "again")
     assert {name.split("/")[0] for name in content(freeze("1.0", CODE))} == {
-        *(MANIFEST, ARCHIVE, "digits"),
+        *(MANIFEST, ARCHIVE, "fair"),
     }
 
 
@@ -220,7 +220,7 @@ def test_the_command_says_in_a_line_how_releases_are(
     assert main(["freeze", "--check"]) == 0
     freeze("1.0", CODE)
     assert main(["freeze", "--check"]) == 0 and main(["freeze", "--check", "1.0"]) == 0
-    (place / "digits" / "tables.tex").write_text("")
+    (place / "fair" / "tables.tex").write_text("")
     assert main(["freeze", "--check"]) == 1 and main(["freeze", "--check", "2.0"]) == 2
     out, err = capsys.readouterr()
     assert out.splitlines()[0] == "there are no releases"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import timm
+import tiny
 import torch
 import torch.distributed as dist
 from omegaconf import OmegaConf
@@ -287,7 +288,11 @@ def test_noise_is_off_in_eval_and_on_in_training(build: Build, video: Tensor) ->
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "backbone"), ONCE)
-def test_compiles_to_one_graph(build: Build, name: str, backbone: str, video: Tensor) -> None:
+def test_compiles_to_one_graph(
+    build: Build, name: str, backbone: str, video: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of one block: the next would be traced as it is."""
+    monkeypatch.setattr(tiny, "DEPTH", tiny.least_depth(name))
     model = wake(build(name)).eval()
     torch._dynamo.reset()
     compiled = torch.compile(model, backend="aot_eager", fullgraph=True)

@@ -19,7 +19,7 @@ from benchmark.results.verification import verify
 from datamodules.dataset_info import DatasetInfo, Split
 from datamodules.files import ROOT
 
-COMMITTED = ROOT / "results" / "digits"
+COMMITTED = ROOT / "results" / "fair"
 CLASSES = tuple("abcdef")
 TESTED = Split.of([f"{i}.mp4" for i in range(12)], np.arange(12) % 6)
 RIGHT = Answers(np.arange(12) % 3 == 0, np.arange(12) % 4 > 0, np.arange(12) % 2 == 0)
@@ -168,20 +168,20 @@ def test_other_weights_than_those_of_the_other_runs_are_told() -> None:
 
 def test_the_committed_records_are_fine(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["verify", str(COMMITTED)]) == 0
-    assert capsys.readouterr().out.endswith("\n48 of 48 records are fine\n")
+    assert capsys.readouterr().out.endswith("\n80 of 80 records are fine\n")
 
 
 def test_an_edited_top_1_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for each in COMMITTED.glob("splits/*"):
-        (tmp_path / "digits" / "splits").mkdir(parents=True, exist_ok=True)
-        shutil.copy(each, tmp_path / "digits" / "splits")
+        (tmp_path / "fair" / "splits").mkdir(parents=True, exist_ok=True)
+        shutil.copy(each, tmp_path / "fair" / "splits")
     row = "digits_motion/vit_digits/aim"
-    shutil.copytree(COMMITTED / row, tmp_path / "digits" / row)
-    file = tmp_path / "digits" / row / "seed1.json"
+    shutil.copytree(COMMITTED / row, tmp_path / "fair" / row)
+    file = tmp_path / "fair" / row / "seed1.json"
     edit(file, "metrics.top1", 0.999)
-    assert main(["verify", f"digits/{row}"]) == 1
+    assert main(["verify", f"fair/{row}"]) == 1
     out, err = capsys.readouterr()
-    assert out.endswith("\n2 of 3 records are fine\n")
+    assert out.endswith("\n4 of 5 records are fine\n")
     assert err.startswith(f"{file}: metrics.top1 is 0.999, ") and len(err.splitlines()) == 1
 
 

@@ -9,8 +9,7 @@ from tiny import HERE
 from benchmark import lookup
 from benchmark.cost.forecast import sweeps_page
 from benchmark.cost.forecast.models import key_of
-from benchmark.errors import UserError
-from benchmark.recipes import build, compose, tuning
+from benchmark.recipes import build, compose
 from benchmark.recipes.dataset import num_classes
 from benchmark.recipes.schema import Recipe
 from benchmark.sweeps import sweep
@@ -51,7 +50,7 @@ def test_every_method_there_is_stands_in_the_tenths(name: str) -> None:
 def test_runs_of_a_sweep_differ_in_method_seed_and_shots_only(name: str) -> None:
     """What is said of them otherwise would not be said of methods."""
     shared = {
-        (each.clip.frames, each.clip.sampling, each.train.epochs, each.test.crops, each.optim.lr)
+        (each.clip.frames, each.clip.sampling, each.train.epochs, each.test.crops)
         for each in recipes(name)
         if each.data["name"] != "digits_identity"
     }
@@ -69,9 +68,6 @@ def test_nothing_is_started_by_a_dry_run_and_all_is_named(
     monkeypatch.setattr("datamodules.files.RUNS", tmp_path)
     assert sweep.sweep(name, dry_run=True) == 0
     assert capsys.readouterr().out.split() == [job.name for job in planned(name)]
-    if name in REAL:
-        with pytest.raises(UserError, match=f"benchmark tune {name}"):
-            tuning.demand_tuned(recipes(name), name)
 
 
 def models() -> list[Recipe]:

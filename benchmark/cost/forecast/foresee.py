@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from benchmark import lookup
 from benchmark.cost.forecast.hardware import NOTHING, Hardware, Range, Work
-from benchmark.cost.forecast.models import CLASSES, counted
+from benchmark.cost.forecast.models import CLASSES, Counted, counted
 from benchmark.errors import UserError
 from benchmark.recipes import build, dataset, tuning
 from benchmark.recipes.compose import PACKAGES
@@ -125,8 +125,7 @@ def _foreseen(
     elif workers is not None:
         looking = seen / rate / max(1.0, workers / at_once)
         test = Range(*(max(each, looking) for each in test))
-    per_clip = known.saved_bytes * ACTIVATIONS[recipe.trainer.precision]
-    fixed = 4 * known.parameters + 12 * known.trained + CONTEXT[hardware.gpu]
+    fixed, per_clip = _memory(recipe, known, gpu=hardware.gpu)
     room = FULL * hardware.memory / (1 if hardware.gpu else at_once) - fixed
     memory = fixed + per_clip * batch
     return Forecast(
@@ -145,6 +144,18 @@ def _foreseen(
         fits=memory <= fixed + room,
         devices=devices,
     )
+
+
+def most_clips(recipe: Recipe, classes: int, memory: float) -> int:
+    """Return how many clips at once fit a GPU of so many bytes; where none does, 0."""
+    fixed, per_clip = _memory(recipe, counted(recipe, classes), gpu=True)
+    return max(0, int((FULL * memory - fixed) / max(1.0, per_clip)))
+
+
+def _memory(recipe: Recipe, known: Counted, *, gpu: bool) -> tuple[float, float]:
+    """Return the bytes that a run takes of a device whatever its batch, and those per clip."""
+    fixed = 4 * known.parameters + 12 * known.trained + CONTEXT[gpu]
+    return fixed, known.saved_bytes * ACTIVATIONS[recipe.trainer.precision]
 
 
 def trials(recipes: Sequence[Recipe], *, tuned: bool) -> list[tuple[Recipe, int]]:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import NamedTuple
 
+from benchmark.errors import UserError
 from benchmark.results import record
 from benchmark.runs import preloaded, process
 from benchmark.runs.folder import held, holder
@@ -67,13 +68,19 @@ def run(
                     kind, count = needs[job.name]
                     if len(free[kind]) >= count:
                         waiting.remove(job)
-                        taken = [free[kind].pop(0) for _ in range(count)]
+                        taken = free[kind][:count]
                         threads = max(1, cpus * count // max(1, len(cards)))
                         own = device_variables(kind, ",".join(taken), threads)
                         own |= clips.get(job.name, {})
-                        started = process.start(
-                            run_command(job, title, command(job)), own, server=server
-                        )
+                        try:
+                            started = process.start(
+                                run_command(job, title, command(job)), own, server=server
+                            )
+                        except UserError as error:  # nobody can write where it works
+                            failures.append(Failure(job, str(error)))
+                            display.leave(job.name, str(error))
+                            continue
+                        del free[kind][:count]
                         running[job.name] = _Running(job, started, kind, taken)
                         display.started(job.name, job.folder)
                 for name, each in [*running.items()]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmark.runs.folder import LOG
-from benchmark.runs.process import EXIT_PREEMPTED, Process, RunCommand, start
+from benchmark.runs.process import EXIT_AGAIN, EXIT_PREEMPTED, Process, RunCommand, start
 from benchmark.sweeps.devices import device_variables
 
 SAVING = (
@@ -37,15 +37,17 @@ class SlurmTask:
         threads = int(os.environ.get("SLURM_CPUS_PER_TASK", "1"))
         given = device_variables(self.kind, os.environ.get("CUDA_VISIBLE_DEVICES", ""), threads)
         log = LOG if rank == 0 else f"log.{rank}.txt"
-        running = start(self.command, given, slurm=several, log=log)
+        running = start(self.command, given, slurm=several, log=log, again=not several)
         RUNNING.append(running)
         running.wait()
         RUNNING.remove(running)
         if rank:
-            sys.exit(0 if running.kill() in (0, EXIT_PREEMPTED) else 1)
+            sys.exit(0 if running.kill() in (0, EXIT_PREEMPTED, EXIT_AGAIN) else 1)
         if not running.finish():
             return
-        if running.code in (EXIT_PREEMPTED, -signal.SIGTERM) and _own_state() == "RUNNING":
+        goes_on = running.code in (EXIT_PREEMPTED, EXIT_AGAIN, -signal.SIGTERM)
+        goes_on |= several and running.fewer(killed=running.code == -signal.SIGKILL) is not None
+        if goes_on and _own_state() == "RUNNING":
             # Slurm preempts without submitit's signal: hand the job back as if it had come.
             os.kill(os.getpid(), signal.SIGUSR2)
             time.sleep(60)

@@ -124,7 +124,7 @@ def test_a_cache_that_would_fill_the_disk_is_refused(split, monkeypatch, runs):
 def test_a_cache_that_takes_far_more_than_its_videos_is_told_before(
     split, monkeypatch, runs, caplog, size, far
 ):
-    monkeypatch.setattr(_cache, "_bytes_on_disk", lambda path: size)
+    monkeypatch.setattr(_cache, "total_bytes", lambda path: size)
     cached(split, "set", Files(split), "pyav")
     told = [each.getMessage() for each in caplog.records]
     assert len(told) == far
