@@ -38,6 +38,7 @@ def bench_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--compile", action="store_true", help="compile each block")
     parser.add_argument("--growth", action="store_true", help="scale frames, size, depth, batch")
     parser.add_argument("--loading", action="store_true", help="time data loading instead")
+    parser.add_argument("--sharing", action="store_true", help="time clips that runs share")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there")
     parser.add_argument("--save", action="store_true", help="write the results to results/bench")
 
@@ -79,6 +80,11 @@ def bench(args: Namespace) -> None:
 
         found["loading"] = loading.measure()
         print(page.loading_table(found["loading"]))
+    elif args.sharing:
+        from benchmark.cost.speed import loading
+
+        found["sharing"] = loading.sharing()
+        print(page.sharing_table(found["sharing"]))
     else:
         found["benches"] = ()
         for how in _scales(args):

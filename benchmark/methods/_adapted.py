@@ -1,10 +1,11 @@
-"""Frozen layers that a method changes: what is affine beside them folds into one layer."""
+"""Layers that a method changes: what is affine beside them folds into one layer."""
 
 import copy
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 Layer = TypeVar("Layer", nn.Linear, nn.Conv2d, nn.LayerNorm)
 
@@ -52,6 +53,17 @@ def two_layers(mlp: nn.Module, method: str) -> tuple[nn.Linear, nn.Linear]:
     if not (isinstance(first, nn.Linear) and isinstance(second, nn.Linear)):
         raise ValueError(f"{method} needs an MLP of two layers, this ViT has {type(mlp)}")
     return first, second
+
+
+def in_one(first: nn.Linear, second: nn.Linear, x: Tensor) -> Tensor:
+    """Map tokens (..., inputs) through two linear layers with nothing between, as one product.
+
+    Where tokens are many the product of the two weights costs little beside what it spares:
+    a product forward and two backward over all tokens, and what lies between is not saved.
+    """
+    weight = second.weight @ first.weight
+    bias = second.bias if first.bias is None else second(first.bias)
+    return F.linear(x, weight, bias)
 
 
 def bias_of(layer: Layer) -> Tensor:

@@ -59,23 +59,21 @@ def norm_after_time(model: VideoViT) -> None:
     setattr(vit, name, nn.Identity())
 
 
-def attend_over_time(attn: Attention, x: Tensor, frames: int) -> Tensor:
-    """Map tokens (B T, N, D) as `attn` would, the T tokens at one place being its sequence."""
-    y: Tensor = attn.proj_drop(attn.proj(mix_over_time(attn, x, frames)))
-    return y
-
-
 def mix_over_time(attn: Attention, x: Tensor, frames: int) -> Tensor:
-    """Do what `attend_over_time` does before the attention's last projection.
+    """Map tokens (B T, N, D) as `attn` would, the T tokens at one place being its sequence.
+
+    Its last projection is left out, which may be one product with what follows.
 
     Each place's heads are heads of one sequence of frames, (B, N heads, T, d), so that short
-    sequences make few and large products.
+    sequences make few and large products. They lie in memory as the tokens do, (B, T, N heads, d),
+    and so does what comes out: nothing is copied behind the attention, nor saved twice.
     """
     shape = {"t": frames, "h": attn.num_heads, "qkv": 3}
     qkv = rearrange(attn.qkv(x), "(b t) n (qkv h d) -> qkv b t n h d", **shape)
     q, k, v = qkv.unbind(0)
     q, k, v = (
-        rearrange(each, "b t n h d -> b (n h) t d") for each in (attn.q_norm(q), attn.k_norm(k), v)
+        rearrange(each, "b t n h d -> b t (n h) d").transpose(1, 2)
+        for each in (attn.q_norm(q), attn.k_norm(k), v)
     )
     dropout = attn.attn_drop.p if attn.training else 0.0
     mixed = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout)

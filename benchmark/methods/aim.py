@@ -8,8 +8,8 @@ from timm.layers.attention import Attention
 from timm.layers.drop import DropPath
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from benchmark.methods._adapted import in_one
 from benchmark.methods._ranges import demand_known, demand_share, width_of
 from benchmark.methods._temporal import add_temporal_embedding, mix_over_time
 from benchmark.models.video_vit import VideoViT, blocks
@@ -49,9 +49,7 @@ class Adapter(nn.Module):
         A narrow matrix stands in for a square one, forward and backward, and nothing between the
         two is saved.
         """
-        weight = self.down.weight @ linear.weight
-        bias = self.down.bias if linear.bias is None else self.down(linear.bias)
-        y: Tensor = self.up(self.act(F.linear(x, weight, bias)))
+        y: Tensor = self.up(self.act(in_one(linear, self.down, x)))
         return y
 
 

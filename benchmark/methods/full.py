@@ -6,13 +6,17 @@ otherwise: a baseline of adapters' papers, no mode of TimeSformer's code.
 """
 
 import copy
+from typing import Any
 
 import torch
-from einops import rearrange, reduce, repeat
+from einops import rearrange, repeat
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
 
-from benchmark.methods._temporal import add_temporal_embedding, attend_over_time
+from benchmark.methods._adapted import in_one
+from benchmark.methods._temporal import add_temporal_embedding, mix_over_time
 from benchmark.models.video_vit import VideoViT, blocks
 
 FACTS = {
@@ -45,17 +49,48 @@ class DividedBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map tokens (B T, N, D) to tokens (B T, N, D)."""
         b, t, p = self.block, self.frames, self.prefix
-        y = attend_over_time(self.temporal_attn, self.temporal_norm(x), t)
-        y = self.temporal_proj(y)
-        y[:, :p] = 0
-        x = x + y
+        x = x + F.pad(self._over_time(x[:, p:]), (0, 0, p, 0))
 
         y = b.drop_path1(b.ls1(b.attn(b.norm1(x))))
-        once = reduce(y[:, :p], "(b t) n d -> b n d", "mean", t=t)
-        y[:, :p] = repeat(once, "b n d -> (b t) n d", t=t)
-        x = x + y
+        x = x + _average_prefix(y, t, p)
         x = x + b.drop_path2(b.ls2(b.mlp(b.norm2(x))))
         return x
+
+    def _over_time(self, patches: Tensor) -> Tensor:
+        """Map patches (B T, N, D) to what attention over time adds to them."""
+        attn, projection = self.temporal_attn, self.temporal_proj
+        mixed = mix_over_time(attn, self.temporal_norm(patches), self.frames)
+        if attn.proj_drop.p:
+            y: Tensor = projection(attn.proj_drop(attn.proj(mixed)))
+            return y
+        return in_one(attn.proj, projection, mixed)
+
+
+def _average_prefix(x: Tensor, frames: int, prefix: int) -> Tensor:
+    """Average the first `prefix` tokens of all frames of a clip, in `x` itself, (B T, N, D)."""
+    needs = torch.is_grad_enabled() and x.requires_grad
+    if needs and not torch.compiler.is_compiling():
+        averaged: Tensor = _AveragePrefix.apply(x, frames, prefix)
+        return averaged
+    first = x.unflatten(0, (-1, frames))[:, :, :prefix]
+    first.copy_(first.mean(1, keepdim=True))
+    return x
+
+
+class _AveragePrefix(torch.autograd.Function):
+    """A projection, and its own gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, frames: int, prefix: int) -> Tensor:
+        ctx.told = frames, prefix
+        ctx.mark_dirty(x)
+        return _average_prefix(x, frames, prefix)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        copied = gradient.clone(memory_format=torch.contiguous_format)
+        return _average_prefix(copied, *ctx.told), None, None
 
 
 class JointBlock(nn.Module):

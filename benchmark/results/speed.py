@@ -1,7 +1,8 @@
 """What was measured of a kind of machine: `results/bench/<kind>.json`, typed.
 
-A machine's file holds a bench per setting, the growth of a step's cost, and how fast clips are
-made. `benchmark bench --save` writes it, `benchmark forecast` reads it.
+A machine's file holds a bench per setting, the growth of a step's cost, how fast clips are made,
+and what runs that share them save. `benchmark bench --save` writes it, `benchmark forecast` reads
+it.
 """
 
 import json
@@ -127,6 +128,21 @@ class Loading:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Sharing:
+    """What runs at once take that share their training clips, beside a run alone."""
+
+    videos: str  # what they are
+    frames: int
+    size: int
+    sampling: str
+    runs: int  # the slowest takes a third of what the fastest does
+    window: float  # share of an epoch that is kept
+    decoded: float  # how many times each clip was
+    clips_per_second: float  # that runs get, of a core
+    alone_per_second: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class MachineSpeed:
     """All that was measured of a kind of machine."""
 
@@ -134,6 +150,7 @@ class MachineSpeed:
     benches: tuple[Bench, ...] = ()
     growth: tuple[Growth, ...] = ()
     loading: tuple[Loading, ...] = ()
+    sharing: tuple[Sharing, ...] = ()
 
     def merged(self, newer: "MachineSpeed") -> "MachineSpeed":
         """Return both, the newer where they are about the same."""
@@ -147,6 +164,7 @@ class MachineSpeed:
             benches=tuple(benches[key] for key in sorted(benches)),
             growth=tuple(growth[key] for key in sorted(growth)),
             loading=newer.loading or self.loading,
+            sharing=newer.sharing or self.sharing,
         )
 
 

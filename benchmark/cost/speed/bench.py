@@ -157,7 +157,7 @@ def _row(
         step_seconds=step,
         forward_seconds=statistics.median(times.forwards[""]),
         merged_seconds=statistics.median(times.merged) if merged else None,
-        merged_beside_vit=_ratio(times.merged, times.forwards["vit"]) if merged else None,
+        merged_beside_vit=_ratio(times.merged, times.beside_merged) if merged else None,
         memory_bytes=memory[""],
         matrix_share=training * how.batch / step / rate,
         beside={
@@ -180,6 +180,7 @@ class _Times:
     steps: dict[str, list[float]]
     forwards: dict[str, list[float]]
     merged: list[float]
+    beside_merged: list[float]  # the frozen ViT's forward, right before or behind
     matrix: list[float]
 
 
@@ -192,7 +193,7 @@ def _rounds(
 ) -> _Times:
     """Let all forms take turns, in another order every round, after one round that warms up."""
     names = list(steps)
-    times = _Times({name: [] for name in names}, {name: [] for name in names}, [], [])
+    times = _Times({name: [] for name in names}, {name: [] for name in names}, [], [], [])
     for number in range(rounds + 1):
         turn = number % len(names)
         for name in names[turn:] + names[:turn]:
@@ -200,8 +201,11 @@ def _rounds(
             if number:
                 times.forwards[name].append(taken[0])
                 times.steps[name].append(taken[1])
-        if merged and (taken_merged := seconds(merged.forward, device)) and number:
-            times.merged.append(taken_merged)
+        pair = [(times.merged, merged), (times.beside_merged, steps["vit"])] if merged else []
+        for found, step in pair[:: 1 if number % 2 else -1]:
+            taken_forward = seconds(step.forward, device)
+            if number:
+                found.append(taken_forward)
         if (rate := product.rate()) and number:
             times.matrix.append(rate)
     return times

@@ -5,7 +5,16 @@ from collections.abc import Mapping, Sequence
 from benchmark.cost.speed.growth import slope
 from benchmark.leaderboard.markdown import code, escape, table
 from benchmark.results import speed
-from benchmark.results.speed import Bench, Growth, Loading, Machine, MachineSpeed, Row, Settings
+from benchmark.results.speed import (
+    Bench,
+    Growth,
+    Loading,
+    Machine,
+    MachineSpeed,
+    Row,
+    Settings,
+    Sharing,
+)
 from datamodules.files import atomic_write
 
 NONE = "–"
@@ -67,9 +76,10 @@ def setting(how: Settings) -> str:
 
 def about(machine: Machine) -> str:
     """Return in words on what was measured."""
+    cores = f"{machine.cores} core{'' if machine.cores == 1 else 's'}"
     threads = f"{machine.threads} thread{'' if machine.threads == 1 else 's'}"
     return (
-        f"{machine.device}, {machine.cores} cores, {threads}; python {machine.python}, torch "
+        f"{machine.device}, {cores}, {threads}; python {machine.python}, torch "
         f"{machine.torch}, timm {machine.timm}; commit {machine.commit}, {machine.date}"
     )
 
@@ -112,6 +122,28 @@ def loading_table(found: Sequence[Loading]) -> str:
     return table(header, rows, left=(0, 3))
 
 
+def sharing_table(found: Sequence[Sharing]) -> str:
+    """Return what runs that share their clips decode, and what they get of a core."""
+    header = ["videos", "frames", "px", "sampling", "runs at once", "window", "decoded"]
+    header += ["clips per second of a core", "alone", "times as many"]
+    rows = [
+        [
+            each.videos,
+            str(each.frames),
+            str(each.size),
+            each.sampling,
+            str(each.runs),
+            f"{each.window:g} of an epoch",
+            f"{each.decoded:.2f}",
+            f"{each.clips_per_second:,.1f}",
+            f"{each.alone_per_second:,.1f}",
+            f"{each.clips_per_second / each.alone_per_second:.1f}",
+        ]
+        for each in found
+    ]
+    return table(header, rows, left=(0, 3, 5))
+
+
 def bench_text(found: Bench) -> str:
     """Return a bench: of what, and its table."""
     rate = f"a large product reaches {found.matrix_rate / 1e9:,.1f} GMAC/s"
@@ -141,6 +173,11 @@ def page(machines: Mapping[str, MachineSpeed]) -> str:
             parts.append(
                 f"### Making training clips: decoded, augmented, in a batch\n\n"
                 f"{loading_table(found.loading)}"
+            )
+        if found.sharing:
+            parts.append(
+                f"### Clips that runs at once share: how many times each is decoded\n\n"
+                f"{sharing_table(found.sharing)}"
             )
     return "\n".join(parts)
 
