@@ -29,11 +29,11 @@ from benchmark.runs.ancestry import die_with_parent
 from benchmark.runs.folder import CHECKPOINT, FolderHeld, lock
 from benchmark.runs.process import EXIT_AGAIN, EXIT_HELD, EXIT_NO_ROOM, EXIT_PREEMPTED
 from benchmark.runs.watch import tell_stacks
+from benchmark.terminal import quiet
 from benchmark.tracking.memory_limit import OutOfMemory
 from benchmark.training.checkpointing import Preempted
 from benchmark.training.examination.examine import examine
 from benchmark.training.examination.report import report
-from benchmark.training.quiet import quiet
 from benchmark.training.train import train
 from datamodules import files
 from datamodules.decoding.video import DecodeError, ReadError

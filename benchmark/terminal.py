@@ -6,11 +6,22 @@ What is printed tells of work, it is not the work: nothing that cannot be printe
 import codecs
 import errno
 import io
+import logging
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import IO, BinaryIO, cast
+
+# What Lightning says in vain, to whoever can do nothing about it.
+NOISE = (
+    "The `srun` command is available",  # a run outside of Slurm is meant to be
+    ".*LeafSpec",  # lightning 2.6 on torch 2.15
+    "You're resuming from a checkpoint that ended before the epoch",  # our samplers resume
+    "It is recommended to use .*sync_dist=True",  # every rank has the same number
+    ".*does not have many workers",
+)
 
 STAND_INS = {  # of what we print, where the encoding of a terminal or a log file lacks it
     **{"×": "x", "±": "+-", "·": "-", "†": "+", "‡": "++", "…": "...", "—": "-", "–": "-"},
@@ -115,3 +126,10 @@ def _stand_in(error: UnicodeError) -> tuple[str, int]:
     missing = error.object[error.start : error.end]
     escaped = {each: each.encode("ascii", "backslashreplace").decode() for each in missing}
     return "".join((escaped | STAND_INS)[each] for each in missing), error.end
+
+
+def quiet() -> None:
+    """Keep to what somebody can do something about: no hints, no tables of devices."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for message in NOISE:
+        warnings.filterwarnings("ignore", message)

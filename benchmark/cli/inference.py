@@ -41,7 +41,7 @@ def predict(args: Namespace) -> int:
     from benchmark.inference.contact_sheet import contact_sheet
     from benchmark.inference.predict import predict, videos_in  # imports torch
     from benchmark.inference.trained_model import load_checkpoint
-    from benchmark.training.quiet import quiet
+    from benchmark.terminal import quiet
     from datamodules.progress_bar import ProgressBar
 
     if args.top < 1:
@@ -86,7 +86,7 @@ def export(args: Namespace) -> None:
     from benchmark.inference import model_card
     from benchmark.inference.export import SUFFIXES, demand_exportable, export  # imports torch
     from benchmark.inference.trained_model import load_checkpoint
-    from benchmark.training.quiet import quiet
+    from benchmark.terminal import quiet
 
     output_file(
         args.output,
@@ -130,7 +130,7 @@ def explain(args: Namespace) -> None:
     from benchmark.inference.picture import demand_picture
     from benchmark.inference.predict import videos_in
     from benchmark.inference.trained_model import load_checkpoint
-    from benchmark.training.quiet import quiet
+    from benchmark.terminal import quiet
 
     demand_picture(args.output)
     videos = videos_in([args.video])

@@ -87,7 +87,7 @@ def test(args: Namespace) -> None:
     """
     from benchmark.models import checkpoint
     from benchmark.recipes import compose
-    from benchmark.training.quiet import quiet
+    from benchmark.terminal import quiet
     from benchmark.training.train import test  # imports torch
 
     words = [*([args.name] if args.name else []), *args.overrides]
@@ -154,9 +154,9 @@ def examine(args: Namespace) -> None:
     from benchmark.models import checkpoint
     from benchmark.recipes import compose
     from benchmark.results import examination, record
+    from benchmark.terminal import quiet
     from benchmark.training.examination.examine import examine  # imports torch
     from benchmark.training.examination.report import report
-    from benchmark.training.quiet import quiet
     from datamodules.files import display_path
 
     if args.clips < 1:
@@ -194,7 +194,7 @@ def merge(args: Namespace) -> None:
     from benchmark.models import checkpoint
     from benchmark.recipes import compose
     from benchmark.recipes.build import classes_of, model_of  # imports torch
-    from benchmark.training.quiet import quiet
+    from benchmark.terminal import quiet
 
     output_file(args.output, args.checkpoint, replaces=checkpoint.is_checkpoint)
     model_card.demand_place(args.output)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.training.quiet import quiet
+from benchmark.terminal import quiet
 
 
 def test_a_trainer_that_is_made_and_used_says_nothing(
