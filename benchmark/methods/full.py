@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from einops import rearrange, repeat
+from timm.layers.attention import Attention
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
@@ -59,6 +60,7 @@ class DividedBlock(nn.Module):
     def _over_time(self, patches: Tensor) -> Tensor:
         """Map patches (B T, N, D) to what attention over time adds to them."""
         attn, projection = self.temporal_attn, self.temporal_proj
+        assert isinstance(attn, Attention)
         mixed = mix_over_time(attn, self.temporal_norm(patches), self.frames)
         if attn.proj_drop.p:
             y: Tensor = projection(attn.proj_drop(attn.proj(mixed)))
