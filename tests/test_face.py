@@ -38,6 +38,7 @@ assert model(torch.zeros(2, 3, 8, 32, 32)).shape == (2, 174)
 """
 
 
+@pytest.mark.slow
 def test_a_bare_machine_starts_at_once_and_adapts_a_vit() -> None:
     ended = subprocess.run([sys.executable, "-c", BARE], capture_output=True, text=True, cwd=ROOT)
     assert ended.returncode == 0, ended.stderr

@@ -229,6 +229,7 @@ def test_a_folder_of_records_is_shown_as_a_table(capsys):
     assert not (record.RESULTS / "README.md").exists()
 
 
+@pytest.mark.slow
 def test_the_board_is_written_where_results_are(capsys):
     finish(compose.load(RUN))
     assert main(["leaderboard"]) == 0

@@ -48,6 +48,7 @@ PUBLISHED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "name", "frames", "merged", "views", "published"), PUBLISHED)
 def test_published_figures(
     method: str, name: str, frames: int, merged: bool, views: int, published: float

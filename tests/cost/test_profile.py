@@ -47,6 +47,7 @@ def test_a_paper_run_costs_what_its_paper_says(run, capsys, tmp_path, monkeypatc
     )
 
 
+@pytest.mark.slow
 def test_the_doubts_about_what_is_printed_stand_below_it(capsys):
     assert main(["profile", "paper/kinetics400/vit_l14_clip/aim", "--classes", "400"]) == 0
     assert capsys.readouterr().out.splitlines()[-2:] == [

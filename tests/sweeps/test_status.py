@@ -180,6 +180,7 @@ def test_nothing_stale_is_said_to_be_so(capsys):
     assert capsys.readouterr().out == "no record is stale\n"
 
 
+@pytest.mark.slow
 def test_the_committed_records_can_be_asked(capsys):
     assert main(["stale", str(files.ROOT / "results")]) == 0
     assert capsys.readouterr().out

@@ -2,6 +2,7 @@
 
 from functools import cache
 
+import pytest
 import torch
 
 from benchmark.models.video_vit import VideoViT
@@ -21,12 +22,14 @@ def asked(adapted: VideoViT) -> dict[str, float] | None:
     return still_head(adapted, probe(), size=32, mean=own.mean, std=own.std)
 
 
+@pytest.mark.slow
 def test_the_frozen_backbone_names_its_own_stills_and_forgets_nothing() -> None:
     found = asked(probe())
     assert found is not None
     assert found["before"] == found["after"] > 0.7  # a tenth by chance
 
 
+@pytest.mark.slow
 def test_what_is_changed_forgets() -> None:
     model = build.model(RECIPE, 8)[0].eval()
     generator = torch.Generator().manual_seed(0)
