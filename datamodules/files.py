@@ -36,7 +36,7 @@ def why_unwritten(error: OSError, place: Path) -> str:
     reason = error.strerror or type(error).__name__
     if error.errno == errno.EDQUOT:
         return f"{reason}: the bytes or the files that you may have here are used up (quota -s)"
-    there = next((each for each in (place, *place.parents) if each.exists()), place)
+    there = next((each for each in (place, *place.parents) if os.path.exists(each)), place)
     try:
         disk = os.statvfs(there)
     except OSError:

@@ -43,16 +43,18 @@ def own_file(package: str, name: str) -> Path | None:
 
 
 def _files(package: str) -> dict[str, Path]:
-    ours = {file.stem: file for file in _named(_folder(package))}
+    ours = {file.stem: file for folder in _folders(package) for file in _named(folder)}
     own = external.package_folder(package)
     return external.together(ours, _named(own) if own else iter(()))
 
 
-def _folder(package: str) -> Path:
+def _folders(package: str) -> list[Path]:
+    """Return where files of `package` lie that are not of a folder of your own."""
     spec = find_spec(package)
-    if spec is None or spec.origin is None:
+    if spec is None:
         raise ModuleNotFoundError(f"no package {package}")
-    return Path(spec.origin).parent
+    searched = map(Path, spec.submodule_search_locations or ())
+    return [each for each in searched if each != external.package_folder(package)]
 
 
 def _named(folder: Path) -> Iterator[Path]:
@@ -204,7 +206,7 @@ def _blamed(error: Exception, package: str) -> UserError | None:
     """
     if isinstance(error, UserError):
         return error
-    folders = {_folder(package), external.package_folder(package)}
+    folders = {*_folders(package), external.package_folder(package)}
     frames = traceback.extract_tb(error.__traceback__)
     within = [frame for frame in frames if Path(frame.filename).parent in folders]
     own = within and (frames[-1] is within[-1] or isinstance(error, ImportError))

@@ -53,7 +53,8 @@ LONGEST = 200  # characters in one part of a run's name, which is a file name
 
 def names(axis: str) -> list[str]:
     """Return the names of the recipes in a folder of `recipes/`, such as "methods"."""
-    return sorted({file.stem for root in _roots() for file in (root / axis).glob("*.yaml")})
+    files = (file for root in _roots() for file in (root / axis).glob("*.yaml"))
+    return sorted({file.stem for file in files if file.is_file()})
 
 
 def path(file: str) -> Path:

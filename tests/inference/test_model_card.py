@@ -30,7 +30,7 @@ def test_a_card_says_what_the_record_knows(tmp_path: Path) -> None:
     for said in (
         *("| top-1 | 62.5 % |", "Of 1,234 test videos.", "| parameters trained | 1,000 |"),
         *("`" + "c" * 40 + "`", "3 classes", "a laptop", "benchmark predict last.ckpt VIDEO"),
-        *("left\\_1, a\\|b, \\<b\\>", "0.18 G, 3 views", "8, uniform", "Apache-2.0"),
+        *("left\\_1, a\\|b, \\<b\\>", "0.18 G, 3 views", "4, uniform", "Apache-2.0"),
     ):
         assert said in text, said
 

@@ -20,7 +20,7 @@ def test_three_lines_lead_to_logits(tmp_path: Path) -> None:
     views = trained.views(a_video(video / "a.mp4"))
     logits = trained(views)
     assert trained.classes == CLASSES and not trained.model.training
-    assert views.dtype == torch.uint8 and views.shape == (6, 3, 8, 32, 32)
+    assert views.dtype == torch.uint8 and views.shape == (6, 3, 4, 32, 32)
     b = trained.recipe.backbone
     mean, std = (torch.tensor(each).view(-1, 1, 1, 1) for each in (b.mean, b.std))
     with torch.no_grad():

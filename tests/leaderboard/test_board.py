@@ -55,7 +55,7 @@ def test_a_board_that_cannot_be_drawn_leaves_the_old_one(place, monkeypatch):
 
 def test_the_committed_boards_are_what_the_committed_records_say(drawn):
     results = files.ROOT / "results"
-    found = pages.by_protocol(record.records(results / "digits"))  # others may lie beside them
+    found = pages.by_protocol(record.records(results / "fair"))  # others may lie beside them
     (protocol,) = found
     index = pages.index({protocol: pages.tested(found[protocol])})
     assert (results / PAGE).read_bytes() == index.encode()
