@@ -58,6 +58,7 @@ NOT_RUN = {  # why not, and the test that runs the verb on less
     "wandb-sync": ("needs wandb", "tests/tracking/test_wandb_callback.py"),
     "list --count": ("counts anew, and writes recipes/", "tests/cost/test_method_page.py"),
     "leaderboard": ("writes results/", "tests/cli/test_parser.py"),
+    "forecast --save": ("counts anew, and writes recipes/", "tests/cost/test_sweeps_page.py"),
     "leaderboard --published": (
         "counts anew, writes results/",
         "tests/cost/test_published_page.py",

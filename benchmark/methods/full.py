@@ -70,8 +70,11 @@ class DividedBlock(nn.Module):
 
 def _average_prefix(x: Tensor, frames: int, prefix: int) -> Tensor:
     """Average the first `prefix` tokens of all frames of a clip, in `x` itself, (B T, N, D)."""
-    needs = torch.is_grad_enabled() and x.requires_grad
-    if needs and not torch.compiler.is_compiling():
+    if torch.compiler.is_compiling():  # ONNX has no writing in place of a batch of any size
+        clips = x.unflatten(0, (-1, frames))
+        mean = clips[:, :, :prefix].mean(1, keepdim=True).expand(-1, frames, -1, -1)
+        return torch.cat([mean, clips[:, :, prefix:]], 2).flatten(0, 1)
+    if torch.is_grad_enabled() and x.requires_grad:
         averaged: Tensor = _AveragePrefix.apply(x, frames, prefix)
         return averaged
     first = x.unflatten(0, (-1, frames))[:, :, :prefix]
