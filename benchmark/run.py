@@ -28,7 +28,6 @@ from benchmark.runs import process, progress
 from benchmark.runs.ancestry import die_with_parent
 from benchmark.runs.folder import CHECKPOINT, FolderHeld, lock
 from benchmark.runs.process import EXIT_AGAIN, EXIT_HELD, EXIT_NO_ROOM, EXIT_PREEMPTED
-from benchmark.runs.watch import tell_stacks
 from benchmark.terminal import quiet
 from benchmark.tracking.memory_limit import OutOfMemory
 from benchmark.training.checkpointing import Preempted
@@ -39,6 +38,7 @@ from datamodules import files
 from datamodules.decoding.video import DecodeError, ReadError
 from datamodules.files import NO_ROOM, demand_writable, display_path, why_unwritten
 from datamodules.loading import deadline
+from datamodules.loading.workers import tell_stacks
 
 
 class _Notes(logging.Handler):

@@ -174,7 +174,7 @@ def forecast(args: Namespace) -> None:
     """
     from benchmark.cost.forecast import hardware
     from benchmark.cost.forecast import page as forecast_page
-    from benchmark.cost.forecast.foresee import foresee, trials
+    from benchmark.cost.forecast.foresee import foresee, foresee_trials
     from benchmark.results import record, speed
     from benchmark.sweeps.devices import cores
     from benchmark.sweeps.plan import job, plan
@@ -201,12 +201,9 @@ def forecast(args: Namespace) -> None:
         on = hardware.cpu(own.device, own.kind, args.count or cores(), memory, machines)
     videos = tuple(args.videos) if args.videos else None
     runs = foresee(recipes, on, videos)
-    tried = trials(recipes, tuned=False)
-    before = foresee([trial for trial, _ in tried], on, videos)
-    times = (times for _, times in tried)
+    tuning = foresee_trials(recipes, on, videos, tuned=False)
     files = {each.name: record.path(each.name) for each in recipes}
     found = {name: record.read(file) for name, file in files.items() if file.exists()}
-    tuning = [*zip(before, times, strict=True)]
     print(forecast_page.text(runs, on, None if args.gpu else found, tuning))
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from benchmark.cost.published_counts import count
 from benchmark.errors import UserError
-from benchmark.leaderboard.markdown import code, escape, link, table
+from benchmark.leaderboard.markdown import code, escape, link, rewritten, table
 from benchmark.recipes import compose
 from benchmark.recipes.method_list import COUNTED, GROUPS, Listed, columns, listed
 from benchmark.results.published import Row
@@ -66,11 +66,7 @@ def page(text: str, methods: Sequence[Listed]) -> str:
     Raises:
         UserError: it does not say where they stand.
     """
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise UserError(f"{PAGE.name}: no {BEGIN.strip()} or no {END.strip()} in it")
-    return "".join([before, begin, "\n", tables(methods), "\n", end, after])
+    return rewritten(text, BEGIN, END, tables(methods), PAGE.name)
 
 
 def tables(methods: Sequence[Listed]) -> str:

@@ -4,6 +4,8 @@ import html
 import re
 from collections.abc import Sequence
 
+from benchmark.errors import UserError
+
 
 def escape(text: str) -> str:
     """Return text of unknown origin for a Markdown page: it stays text, on one line."""
@@ -36,3 +38,23 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[i
     """
     rule = ["---" if i in left else "--:" for i in range(len(header))]
     return "\n".join(f"| {' | '.join(line)} |" for line in (header, rule, *rows)) + "\n"
+
+
+def rewritten(page: str, begin: str, end: str, own: str, name: str) -> str:
+    """Return a page with `own` in place of what stands between two lines.
+
+    Args:
+        page: All of it.
+        begin: The line before, as in the page.
+        end: The line behind.
+        own: Markdown.
+        name: Of the page, for the error.
+
+    Raises:
+        UserError: one of the lines is not in it.
+    """
+    before, found, rest = page.partition(begin)
+    _, closed, after = rest.partition(end)
+    if not found or not closed:
+        raise UserError(f"{name}: no {begin.strip()} or no {end.strip()} in it")
+    return "".join([before, begin, "\n", own, "\n", end, after])

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from benchmark import lookup
 from benchmark.errors import UserError
-from benchmark.lookup import external
 from benchmark.methods import adapt
 from benchmark.methods._text import text_features
 from benchmark.models import backbone, checkpoint
@@ -171,10 +170,8 @@ def weights_of(b: Backbone) -> str:
     """Return `backbone.weights`; a file that is not absolute lies beside the recipe."""
     if b.weights in backbone.SOURCES:
         return b.weights
-    own = external.recipes()
-    beside = [root / "backbones" for root in (compose.RECIPES, own) if root]
-    there = (each / b.weights for each in beside if (each / b.weights).exists())
-    return str(next(there, beside[0] / b.weights))
+    beside = [root / "backbones" / b.weights for root in compose.roots()]
+    return str(next((each for each in beside if each.exists()), beside[0]))
 
 
 def from_official_file(

@@ -53,7 +53,7 @@ LONGEST = 200  # characters in one part of a run's name, which is a file name
 
 def names(axis: str) -> list[str]:
     """Return the names of the recipes in a folder of `recipes/`, such as "methods"."""
-    files = (file for root in _roots() for file in (root / axis).glob("*.yaml"))
+    files = (file for root in roots() for file in (root / axis).glob("*.yaml"))
     return sorted({file.stem for file in files if file.is_file()})
 
 
@@ -63,14 +63,15 @@ def path(file: str) -> Path:
     Raises:
         UserError: it lies in both.
     """
-    ours, *own = (root / f"{file}.yaml" for root in _roots())
+    ours, *own = (root / f"{file}.yaml" for root in roots())
     if not any(each.is_file() for each in own):
         return ours
     external.demand_new(ours if ours.is_file() else None, own[0])
     return own[0]
 
 
-def _roots() -> list[Path]:
+def roots() -> list[Path]:
+    """Return the folder `recipes/`, and that of your own where there is one."""
     own = external.recipes()
     return [RECIPES, own] if own else [RECIPES]
 
@@ -80,9 +81,10 @@ def is_ours(file: str) -> bool:
     return path(file).is_relative_to(RECIPES)
 
 
-def _shown(file: str) -> str:
-    """Return what messages call `recipes/<file>.yaml`."""
-    return f"recipes/{file}.yaml" if is_ours(file) else display_path(path(file))
+def _shown(file: Path) -> str:
+    """Return what messages call a file of a recipe."""
+    ours = file.is_relative_to(RECIPES)
+    return f"recipes/{file.relative_to(RECIPES)}" if ours else display_path(file)
 
 
 def read(file: str) -> dict[str, Any]:
@@ -91,7 +93,8 @@ def read(file: str) -> dict[str, Any]:
     Raises:
         UserError: the file cannot be read as YAML keys; the line is named.
     """
-    found, shown = path(file), _shown(file)
+    found = path(file)
+    shown = _shown(found)
     try:
         return _parsed(found, found.stat().st_mtime_ns)
     except (YAMLError, OmegaConfBaseException, OSError, ValueError) as error:
@@ -255,7 +258,7 @@ def _files(run: RunName) -> list[Layer]:
     methods += [f"{protocol}/{each}/{run.backbone}/{run.method}" for each in datasets]
     found = [file for file in methods if path(file).is_file()]
     if layers[-1][1].get("complete") and f"{protocol}/{own}" not in found:
-        within = [root / protocol for root in _roots()]
+        within = [root / protocol for root in roots()]
         there = [
             f.relative_to(each).with_suffix("") for each in within for f in each.glob("*/*/*.yaml")
         ]
@@ -267,7 +270,7 @@ def _files(run: RunName) -> list[Layer]:
 
 
 def _layer(file: str) -> Layer:
-    return _shown(file), read(file)
+    return _shown(path(file)), read(file)
 
 
 def _named(run: RunName, recipe: Recipe, options: Set[str], changed: Set[str]) -> str:

@@ -130,6 +130,18 @@ def message(line: Mapping[str, Any] | None) -> str:
     return said[-1].strip() if said else ""
 
 
+def patience(lines: Sequence[Mapping[str, Any]]) -> float:
+    """Return the seconds within which the next line of a run is to come; inf: nobody waits for it.
+
+    Args:
+        lines: Of its progress, of this start.
+    """
+    if not lines or lines[-1].get("stage") in ("done", *ENDED):
+        return math.inf
+    said = (float(each["within"]) for each in reversed(lines) if each.get("within"))
+    return next(said, math.inf)
+
+
 def stalled_since(lines: Sequence[Mapping[str, Any]], now: float | None = None) -> float | None:
     """Return when the last sign came of a run at work that has stalled, None if it has not.
 
@@ -137,12 +149,10 @@ def stalled_since(lines: Sequence[Mapping[str, Any]], now: float | None = None) 
         lines: Of its progress, of this start.
         now: Seconds since 1970.
     """
-    if not lines or lines[-1].get("stage") in ("done", *ENDED):
+    if math.isinf(within := patience(lines)):
         return None
-    within = next((each["within"] for each in reversed(lines) if each.get("within")), None)
     last = float(lines[-1]["time"])
-    late = within is not None and (time.time() if now is None else now) - last > within
-    return last if late else None
+    return last if (time.time() if now is None else now) - last > within else None
 
 
 def clock(moment: float) -> str:

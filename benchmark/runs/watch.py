@@ -8,11 +8,9 @@ Python's. Only what catches that signal is sent it. A process that was stopped w
 tells enough.
 """
 
-import faulthandler
 import math
 import os
 import signal
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -32,11 +30,6 @@ STATES = {  # of a process, as Linux has them
     "t": "stopped by a debugger",
     "Z": "has ended",
 }
-
-
-def tell_stacks() -> None:
-    """Have this process write the stacks of all its threads to stderr when it gets SIGUSR1."""
-    faulthandler.register(signal.SIGUSR1, file=sys.__stderr__ or 2)
 
 
 class Watch:
@@ -80,10 +73,7 @@ class Watch:
     def _patience(self) -> float:
         """Return the seconds within which the next line is to come."""
         lines = [each for each in progress.tail(self.folder) if each["time"] >= self.since]
-        if not lines or lines[-1]["stage"] in ("done", *progress.ENDED):
-            return math.inf
-        said = (float(each["within"]) for each in reversed(lines) if each.get("within"))
-        return next(said, math.inf)
+        return progress.patience(lines)
 
 
 def write_stacks(session: int, log: IO[bytes], why: str) -> None:

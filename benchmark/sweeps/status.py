@@ -33,7 +33,6 @@ from datamodules.files import display_path
 from datamodules.progress_bar import format_duration
 
 RECORDED = ("done", "stale", "other data", "broken")  # `results.staleness.Standing`
-AT_WORK = ("RUNNING", "STOPPED", "SUSPENDED")  # Slurm's words; a run that was stopped has begun
 STATES = (*RECORDED, "running", "queued", "failed", "interrupted", "missing")
 COLOURS = {"done": "green", "stale": "yellow", "running": "cyan"}
 COLOURS |= dict.fromkeys(("other data", "broken", "failed"), "red")
@@ -66,7 +65,7 @@ def _status(
 ) -> Status:
     place = places.get(given.job) if given else None
     queued = place is not None and place.active
-    if held(job.folder) or (place and place.state in AT_WORK):
+    if held(job.folder) or (place and place.at_work):
         follower = Follower(job.folder, since=0)
         follower.read()
         left = f", {format_duration(follower.left)} left" if follower.left is not None else ""

@@ -11,6 +11,7 @@ half a gigabyte in each, they would come back to memory to be augmented, and the
 CPU's by rounding: runs on unlike machines would not see the same pictures.
 """
 
+import os
 from importlib import import_module
 from importlib.metadata import version as release
 from pathlib import Path
@@ -43,8 +44,9 @@ class TorchcodecVideo(RandomAccessVideo):
         with IndexedVideo(file) as indexed:
             self.times, self._duration = indexed.times, indexed.duration
             try:
+                there = os.path.exists(self.file)
                 self._decoder = torchcodec.decoders.VideoDecoder(
-                    packed_file(self.file) or self.file,
+                    self.file if there else packed_file(self.file) or self.file,
                     stream_index=indexed.stream,
                     dimension_order="NHWC",
                     device="cpu",

@@ -28,7 +28,11 @@ def begin_worker(worker: int) -> None:
     """Leave SIGTERM, which Slurm sends to every process, to the run: it needs workers to save.
 
     They end some time after it: a process that exits sends it to those it has left, and waits.
-    On SIGUSR1 they write their stack to stderr, as a run's process does.
     """
     signal.signal(signal.SIGTERM, lambda number, frame: signal.alarm(OUTLIVING))
+    tell_stacks()
+
+
+def tell_stacks() -> None:
+    """Have this process write the stacks of all its threads to stderr when it gets SIGUSR1."""
     faulthandler.register(signal.SIGUSR1, file=sys.__stderr__ or 2)

@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import re
-import stat
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -121,17 +120,13 @@ def _look(root: str, name: str, key: str) -> Found:
         else:
             ending = os.path.splitext(name)[1][1:]
             pairs = [(name, f"{key}.{ending if ENDING.fullmatch(ending) else NAMELESS}")]
-        if os.path.exists(path) and not (os.path.isdir(path) or _is_regular(path)):
+        if os.path.exists(path) and not (os.path.isdir(path) or os.path.isfile(path)):
             return "Is no regular file"
         if wrong := next((each for each, _ in pairs if CONTROL.search(each)), None):
             return f"{wrong!r} has a tab or the like in its name"
         return tuple(File(*pair, *paths.state(os.path.join(root, pair[0]))) for pair in pairs)
     except OSError as error:
         return error.strerror or type(error).__name__
-
-
-def _is_regular(path: str) -> bool:
-    return stat.S_ISREG(os.stat(path).st_mode)
 
 
 def _key(name: str, used: set[str]) -> str:

@@ -5,6 +5,7 @@ What is there as a file is taken as it is: whoever has no shards is asked nothin
 
 import io
 import os
+import stat
 from pathlib import Path
 
 from datamodules.shards.index import Index, Member, index_around
@@ -16,11 +17,10 @@ ABSENT = (FileNotFoundError, NotADirectoryError)  # no such file: a list is wron
 def is_folder(path: str | Path) -> bool:
     """Return whether there is such a folder."""
     try:
-        os.stat(path)
+        return stat.S_ISDIR(os.stat(path).st_mode)
     except (OSError, ValueError):
         found = index_around(str(path))
         return found is not None and found[0].is_folder(found[1])
-    return os.path.isdir(path)
 
 
 def exists(path: str | Path) -> bool:
@@ -46,12 +46,15 @@ def scan(path: str | Path) -> list[tuple[str, bool]]:
 
 
 def entries(path: str | Path) -> list[str]:
-    """Return the names of what lies in a folder and of what was packed of it, sorted.
+    """Return the names of what lies in a folder, sorted; of one that is not there, what was packed.
 
     Raises:
         OSError: There is no such folder, or it cannot be read.
     """
-    return [name for name, _ in scan(path)]
+    try:
+        return sorted(os.listdir(path))
+    except ABSENT:
+        return [name for name, _ in scan(path)]
 
 
 def state(path: str | Path) -> tuple[int, int]:

@@ -178,6 +178,23 @@ def trials(recipes: Sequence[Recipe], *, tuned: bool) -> list[tuple[Recipe, int]
     return list(found.values())
 
 
+def foresee_trials(
+    recipes: Sequence[Recipe],
+    hardware: Hardware,
+    videos: tuple[int, int] | None = None,
+    *,
+    tuned: bool,
+) -> list[tuple[Forecast, int]]:
+    """Return what `trials` of `recipes` take, and how many there are of each.
+
+    Raises:
+        UserError: as `foresee`.
+    """
+    tried = trials(recipes, tuned=tuned)
+    runs = foresee([trial for trial, _ in tried], hardware, videos)
+    return [(run, times) for run, (_, times) in zip(runs, tried, strict=True)]
+
+
 def device_hours(runs: Iterable[tuple[Forecast, int]]) -> Range:
     """Return the hours of all devices together that so many of each of `runs` take."""
     total = NOTHING

@@ -4,10 +4,9 @@ from collections.abc import Mapping, Sequence
 from statistics import mean
 
 from benchmark import lookup
-from benchmark.cost.forecast.foresee import device_hours, foresee, trials
+from benchmark.cost.forecast.foresee import device_hours, foresee, foresee_trials
 from benchmark.cost.forecast.hardware import Hardware, Range, gpus
-from benchmark.errors import UserError
-from benchmark.leaderboard.markdown import code, table
+from benchmark.leaderboard.markdown import code, rewritten, table
 from benchmark.recipes import compose
 from benchmark.recipes.schema import Recipe
 from datamodules.files import atomic_write
@@ -43,13 +42,8 @@ def sweeps_table(sweeps: Mapping[str, Sequence[Recipe]]) -> str:
 
 def _row(name: str, recipes: Sequence[Recipe], hardware: Hardware) -> list[str]:
     runs = foresee(recipes, hardware)
-    tried = trials(recipes, tuned=True)
-    before = zip(
-        foresee([trial for trial, _ in tried], hardware),
-        (times for _, times in tried),
-        strict=True,
-    )
-    own, tuning = device_hours((run, 1) for run in runs), device_hours(before)
+    own = device_hours((run, 1) for run in runs)
+    tuning = device_hours(foresee_trials(recipes, hardware, tuned=True))
     low, middle, high = own.plus(tuning)
     methods = {each.name.rpartition("/")[0] for each in recipes}
     return [
@@ -75,11 +69,7 @@ def page(text: str, own: str) -> str:
     Raises:
         UserError: it does not say where that is.
     """
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise UserError(f"{PAGE.name}: no {BEGIN.strip()} or no {END.strip()} in it")
-    return "".join([before, begin, "\n", own, "\n", end, after])
+    return rewritten(text, BEGIN, END, own, PAGE.name)
 
 
 def write(own: str) -> None:

@@ -184,11 +184,10 @@ def _watch(
                 mine = tickets[job.name]
                 place = (places or {}).get(mine.job)
                 if place and place.active:
-                    runs = place.state in ("RUNNING", "COMPLETING")
-                    if runs and job.name not in display.running:
+                    if place.at_work and job.name not in display.running:
                         since = mine.since if mine.since < begin else time.time() - 2 * POLL
                         display.started(job.name, job.folder, since)
-                    elif not runs and job.name in display.running:
+                    elif not place.at_work and job.name in display.running:
                         display.waits(job.name)
                 elif job.name not in gone and not record.path(job.name).exists():
                     gone.add(job.name)  # look once more: files of another machine may come late

@@ -14,6 +14,7 @@ from benchmark.runs.folder import SUBMISSION
 from datamodules.files import atomic_write
 
 QUEUE = ("squeue", "--me", "--array", "--states=all", "--noheader", "--format=%i|%T|%r")
+AT_WORK = ("RUNNING", "STOPPED", "SUSPENDED", "COMPLETING")
 FINAL_STATES = {  # states that a job does not come back from, and what they mean for its run
     "COMPLETED": "",
     "FAILED": "",
@@ -48,6 +49,11 @@ class QueuedJob:
     def active(self) -> bool:
         """Whether the job runs or may run yet."""
         return self.state not in FINAL_STATES
+
+    @property
+    def at_work(self) -> bool:
+        """Whether the job has begun and not ended: one that was stopped has, too."""
+        return self.state in AT_WORK
 
 
 def read_submission(folder: Path) -> Submission | None:

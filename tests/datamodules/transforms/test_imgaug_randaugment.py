@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from augments import RAND
+from augments import RAND, blobs
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 from torch import Tensor
 
@@ -17,15 +17,6 @@ from datamodules.transforms.settings import RandAugment
 
 AIM = replace(RAND, operations=4, std=0, probability=1, library="imgaug")  # magnitude 7
 TAN = np.tanh(0.07)  # of a shear of 0.3 at magnitude 7 of 30
-
-
-def blobs(frames: int = 2, height: int = 60, width: int = 80) -> Tensor:
-    """Return a clip of coloured blobs, every frame others."""
-    coarse = np.random.default_rng(0).integers(0, 256, (frames, 3, 6, 8), dtype=np.uint8)
-    fine = torch.nn.functional.interpolate(
-        torch.from_numpy(coarse).float(), size=(height, width), mode="bicubic"
-    )
-    return fine.clamp(0, 255).to(torch.uint8)
 
 
 def moved(*matrix: float) -> Callable[[Image.Image], Image.Image]:
@@ -66,7 +57,7 @@ def test_every_operation_has_a_reference_but_the_square() -> None:
 @pytest.mark.parametrize("name", REFERENCES)
 def test_operations_do_what_pillow_does(name: str) -> None:
     reference, levels, share = REFERENCES[name]
-    clip = blobs()
+    clip = blobs(2, 60, 80)
     done = OPERATIONS[name](clip, 7 / 30, 1, np.random.default_rng(0))
     images = [Image.fromarray(frame.permute(1, 2, 0).numpy()) for frame in clip]
     expected = torch.stack(
@@ -132,7 +123,7 @@ def settings(**changes: object) -> RandAugment:
 
 
 def test_the_same_random_numbers_give_the_same_clip() -> None:
-    clip = blobs()
+    clip = blobs(2, 60, 80)
     one, same, other = (rand_augment(clip, np.random.default_rng(s), AIM) for s in (0, 0, 1))
     assert one.equal(same) and not one.equal(other)
     still = clip[:1].expand(3, -1, -1, -1)
@@ -142,7 +133,7 @@ def test_the_same_random_numbers_give_the_same_clip() -> None:
 
 
 def test_probability_and_spread_hold_here_too() -> None:
-    clip = blobs()
+    clip = blobs(2, 60, 80)
     none = rand_augment(clip, np.random.default_rng(0), settings(probability=0))
     assert none.equal(mirror_and_cut(clip, np.random.default_rng(0), 7))
     spread = [rand_augment(clip, np.random.default_rng(0), settings(std=s)) for s in (0, 3)]

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from augments import RAND
+from augments import RAND, blobs
 from PIL import Image, ImageEnhance, ImageOps
 from torch import Tensor
 
@@ -19,15 +19,6 @@ GREY = 128.0
 SIGNED = {"rotate", "saturation", "contrast", "brightness", "sharpness", "shear_x", "shear_y"}
 SIGNED |= {"translate_x", "translate_y"}
 FIXED = {"autocontrast", "equalize", "invert"}  # they have no magnitude
-
-
-def smooth(frames: int = 2, height: int = 48, width: int = 64) -> Tensor:
-    """Return a clip of coloured blobs, every frame others."""
-    coarse = np.random.default_rng(0).integers(0, 256, (frames, 3, 6, 8), dtype=np.uint8)
-    fine = torch.nn.functional.interpolate(
-        torch.from_numpy(coarse).float(), size=(height, width), mode="bicubic"
-    )
-    return fine.clamp(0, 255).to(torch.uint8)
 
 
 def affine(*matrix: float) -> Callable[[Image.Image], Image.Image]:
@@ -69,7 +60,7 @@ def affine(*matrix: float) -> Callable[[Image.Image], Image.Image]:
 def test_operations_do_what_pillow_does(
     name: str, reference: Callable[[Image.Image], Image.Image], edge: float
 ):
-    clip = smooth()
+    clip = blobs()
     done = OPERATIONS[name](clip, 0.7, GREY)
     images = [Image.fromarray(frame.permute(1, 2, 0).numpy()) for frame in clip]
     expected = torch.stack(
@@ -83,7 +74,7 @@ def test_operations_do_what_pillow_does(
 
 @pytest.mark.parametrize("name", sorted(OPERATIONS.keys() - FIXED))
 def test_operations_grow_from_nothing(name: str):
-    clip = smooth() // 2 + 64  # no white, which pytorchvideo solarizes even at 0
+    clip = blobs() // 2 + 64  # no white, which pytorchvideo solarizes even at 0
     untouched = OPERATIONS[name](clip, 0.0, GREY)
     if name == "posterize":
         assert untouched.equal(clip & 0b11110000)  # increasing: from 4 bits to none
@@ -100,7 +91,7 @@ def test_operations_grow_from_nothing(name: str):
 
 @pytest.mark.parametrize("name", sorted(OPERATIONS))
 def test_only_some_operations_have_a_sign(name: str):
-    clip = smooth()
+    clip = blobs()
     both = (OPERATIONS[name](clip, sign * 0.6, GREY) for sign in (1, -1))
     assert next(both).equal(next(both)) == (name not in SIGNED)
 
@@ -135,7 +126,7 @@ def drawn(
         return note
 
     monkeypatch.setattr(randaugment, "OPERATIONS", {name: noted(name) for name in OPERATIONS})
-    rng, clip, all_done = np.random.default_rng(seed), smooth(1, 8, 8), []
+    rng, clip, all_done = np.random.default_rng(seed), blobs(1, 8, 8), []
     for _ in range(400):
         rand_augment(clip, rng, how)
         all_done.append(list(done))
@@ -175,7 +166,7 @@ def test_operations_are_carried_out_as_often_and_as_strongly_as_asked(
 
 
 def test_the_same_random_numbers_give_the_same_clip():
-    clip = smooth()
+    clip = blobs()
     done = [rand_augment(clip, np.random.default_rng(s), SETTING) for s in (0, 0, 1)]
     assert done[0].equal(done[1]) and not done[0].equal(done[2])
     still = clip[:1].expand(5, -1, -1, -1)
@@ -185,7 +176,7 @@ def test_the_same_random_numbers_give_the_same_clip():
 
 
 def test_wrong_settings_are_told():
-    rng, clip = np.random.default_rng(0), smooth()
+    rng, clip = np.random.default_rng(0), blobs()
     with pytest.raises(UserError, match="no RandAugment of 'tim'; did you mean 'timm'"):
         rand_augment(clip, rng, replace(SETTING, library="tim"))
     with pytest.raises(UserError, match="operations is 15, pytorchvideo has 14"):
