@@ -14,7 +14,7 @@ export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install sweep leaderboard release wandb-sync bench bench-steps bench-data bench-board test test-quick lint format clean
+.PHONY: help install sweep leaderboard release wandb-sync bench bench-steps bench-data bench-board test test-quick soak lint format clean
 
 help:  ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -61,6 +61,9 @@ test: lint  ## Check style and types, and run all tests
 
 test-quick: $(TESTABLE)  ## Run the tests that take under a minute together
 	@$(PY) -m pytest -q -m "not slow and not gpu" -n auto --dist worksteal
+
+soak: $(TESTABLE)  ## Sweep while faults of SEED happen, ON=local, ray or slurm, and compare every bit
+	@PYTHONPATH=tests/fixtures $(PY) tests/soak $(if $(ON),--on $(ON)) $(if $(SEED),--seed $(SEED))
 
 lint: $(TESTABLE)  ## Check style and types
 	@$(PY) -m ruff check .

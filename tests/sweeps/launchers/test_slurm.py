@@ -13,6 +13,7 @@ import textwrap
 import time
 
 import pytest
+import slurm_here
 from places import set_places
 from small_sweep import (
     finish,
@@ -43,10 +44,7 @@ TITLE = "Sweeps on clusters"
 
 @pytest.fixture
 def cluster():
-    here = shutil.which("sinfo") and subprocess.run(["sinfo", "-h"], capture_output=True)
-    needed(
-        bool(here and here.returncode == 0 and here.stdout), "Slurm (tests/fixtures/slurm.sh start)"
-    )
+    needed(slurm_here.answers(), "Slurm (tests/fixtures/slurm.sh start)")
 
 
 @pytest.fixture
