@@ -34,12 +34,12 @@ def main() -> int:
     """Soak; return 0 if nothing differs from the undisturbed sweep."""
     parser = argparse.ArgumentParser("make soak", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--on", nargs="+", choices=LAUNCHERS, default=LAUNCHERS)
-    parser.add_argument("--faults", type=int, default=7, help="on each launcher, default 7")
+    parser.add_argument("--faults", type=int, help="on each launcher, default each kind once: 20")
     parser.add_argument("--seed", type=int, default=0, help="of the faults, default 0")
     parser.add_argument("--place", type=Path, help="an empty folder to work in, which is kept")
     args = parser.parse_args()
     place = (args.place or Path(tempfile.mkdtemp(prefix="soak-"))).absolute()
-    say(f"seed {args.seed}, {args.faults} faults on each of {', '.join(args.on)}, in {place}")
+    say(f"seed {args.seed}, on {', '.join(args.on)}, in {place}")
     whole = Sweep(place / "undisturbed", place / "data", "local")
     with closing(whole):
         _, wrong = soak(whole, [])
@@ -63,7 +63,7 @@ def without(on: str) -> str:
 
 
 def launcher(
-    on: str, faults: int, seed: int, whole: Sweep
+    on: str, faults: int | None, seed: int, whole: Sweep
 ) -> tuple[list[list[Aftermath]], str, list[str]]:
     """Soak on a launcher, a sweep after the other until all faults have come.
 
@@ -112,6 +112,8 @@ def soak(sweep: Sweep, faults: Sequence[Fault]) -> tuple[list[Met], list[str]]:
                 time.sleep(todo[0].pause)
                 if happened := deliver(todo[0], sweep):
                     say(f"{sweep.on}: {KINDS[happened.kind]}: {', '.join(happened.runs)}")
+                    if happened.unseen:
+                        wrong.append(f"{sweep.on}: {happened.runs[0]}: stopped, not seen at work")
                     met.append(happened)
                     del todo[0]
                     made = 0

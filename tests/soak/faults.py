@@ -11,8 +11,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,25 +52,27 @@ class Fault:
 
 @dataclass(frozen=True)
 class Met:
-    """A fault that has happened: to which runs, at which moment."""
+    """A fault that has happened: at which moment, to which runs."""
 
     kind: str
     time: float  # seconds since 1970
     runs: tuple[str, ...]
+    unseen: bool = False  # whether a run that was stopped did not count as at work
 
 
-def plan(on: str, count: int, seed: int, *, steps: int) -> list[Fault]:
+def plan(on: str, count: int | None, seed: int, *, steps: int) -> list[Fault]:
     """Return `count` faults of a launcher's, each kind once before any comes again.
 
     Args:
         on: The launcher.
-        count: How many.
+        count: How many; None: each kind once.
         seed: What they are drawn from.
         steps: Of a whole run.
     """
     chance = random.Random(f"{seed} {on}")
     kinds = [each for each in KINDS if ONLY.get(each, on) == on]
     drawn: list[str] = []
+    count = len(kinds) if count is None else count
     while len(drawn) < count:
         drawn += chance.sample(kinds, len(kinds))
     return [
@@ -88,24 +89,25 @@ def plan(on: str, count: int, seed: int, *, steps: int) -> list[Fault]:
 
 def deliver(fault: Fault, sweep: Sweep) -> Met | None:
     """Let a fault happen, and wait for its end if it has one; None: there is nobody it can meet."""
-    at_work = sweep.at_work()
-    met = Met(fault.kind, time.time(), tuple(each.name for each in at_work))
+    at_work, now = sweep.at_work(), time.time()
+    if not at_work or sweep.process.poll() is not None:
+        return None
+    met = Met(fault.kind, now, tuple(each.name for each in at_work))
     if fault.kind == "launcher":
-        if not at_work or sweep.process.poll() is not None:
-            return None
         sweep.process.kill()
         sweep.process.wait()
         return met
-    if not at_work:
-        return None
     if fault.kind == "disk":
         _fill(sweep.disk / "filler", fault.seconds)
         return met
     run = _drawn(at_work, fault.draw)
-    with suppress(ProcessLookupError):  # it has ended meanwhile
-        if not _happens(fault, sweep, run):
-            return None
-    return Met(fault.kind, met.time, (run.name,))
+    met = replace(met, runs=(run.name,))
+    try:
+        if fault.kind == "stop":
+            return replace(met, unseen=not _stopped(fault.seconds, sweep, run))
+        return met if _happens(fault, sweep, run) else None
+    except ProcessLookupError:  # it has ended meanwhile
+        return None
 
 
 def _happens(fault: Fault, sweep: Sweep, run: Run) -> bool:
@@ -115,10 +117,6 @@ def _happens(fault: Fault, sweep: Sweep, run: Run) -> bool:
             os.kill(run.process, signal.SIGKILL)
         case "terminate":
             os.kill(run.process, signal.SIGTERM)
-        case "stop":
-            os.kill(run.process, signal.SIGSTOP)
-            time.sleep(fault.seconds)
-            os.kill(run.process, signal.SIGCONT)
         case "worker":
             if not (workers := run.workers()):
                 return False
@@ -126,11 +124,19 @@ def _happens(fault: Fault, sweep: Sweep, run: Run) -> bool:
         case "ray":
             os.kill(run.parent(), signal.SIGKILL)
         case "requeue":
-            if not (job := sweep.slurm_job(run.name)):
-                return False
-            command = ["scontrol", "requeue", job]
+            command = ["scontrol", "requeue", sweep.slurm_job(run.name)]
             return subprocess.run(command, capture_output=True, check=False).returncode == 0
     return True
+
+
+def _stopped(seconds: float, sweep: Sweep, run: Run) -> bool:
+    """Stop a run for a while; return whether it counted as at work."""
+    os.kill(run.process, signal.SIGSTOP)
+    try:
+        time.sleep(seconds)
+        return run in sweep.at_work()
+    finally:
+        os.kill(run.process, signal.SIGCONT)
 
 
 def _drawn(of: Sequence[Any], draw: float) -> Any:

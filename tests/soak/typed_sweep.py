@@ -26,7 +26,7 @@ from datamodules.files import ROOT
 
 # Of each way to train there is one: adapters that are merged, prompts, a reader with batch norms.
 METHODS = ("st_adapter", "zeroi2v", "prompt_tuning", "side4video,width=64")
-TRAIN, BATCH, EPOCHS = 128, 4, 6
+TRAIN, BATCH, EPOCHS = 128, 4, 4
 STEPS = TRAIN // BATCH * EPOCHS  # of a run
 SAVED = 5  # steps from one checkpoint to the next
 DATA = {"train": TRAIN, "holdout": 16, "test": 32}
