@@ -36,7 +36,7 @@ def main() -> int:
     parser.add_argument("--on", nargs="+", choices=LAUNCHERS, default=LAUNCHERS)
     parser.add_argument("--faults", type=int, help="on each launcher, default each kind once: 20")
     parser.add_argument("--seed", type=int, default=0, help="of the faults, default 0")
-    parser.add_argument("--place", type=Path, help="an empty folder to work in, which is kept")
+    parser.add_argument("--place", type=Path, help="to work in, kept with its undisturbed sweep")
     args = parser.parse_args()
     place = (args.place or Path(tempfile.mkdtemp(prefix="soak-"))).absolute()
     say(f"seed {args.seed}, on {', '.join(args.on)}, in {place}")

@@ -1,8 +1,8 @@
 """Whether what a run left is what another run left, to the bit, and if not, what differs.
 
-Compared are its record; the answers, scores and list of videos beside it; and its checkpoint, with
-the weights, the optimiser's state and the schedule's. Left out is what a clock or a scheduler
-decides, listed here.
+Compared are its record; the answers, scores and list of videos beside it; and its last checkpoint:
+weights, the optimiser's state, all that Lightning counts. Left out is what a clock decides, or who
+else is at work: `LEFT_OUT`, key by key.
 """
 
 import json
@@ -13,16 +13,19 @@ from typing import Any
 import numpy as np
 import torch
 
-LEFT_OUT = {  # of a record
-    # measured by a clock, or of the process's memory at some moment
+LEFT_OUT = (
+    # Of a record: measured by a clock, or of the process's memory;
     *("cost.train_seconds", "cost.test_seconds", "cost.device_seconds", "cost.clips_per_second"),
     *("cost.data_wait", "cost.inference_clips_per_second", "cost.peak_memory_bytes"),
-    "data.decoded",  # the share of clips that other runs of the sweep had not decoded already
-    *("train.resumed", "train.started"),  # of the run's starts
-}
-# Of a checkpoint: Lightning's own counts of what it has begun, which start anew; and the monitors',
-# whose curve and broken videos are in the record.
-LEFT_OUT_OF_CHECKPOINT = ("loops", "callbacks")
+    # of the run's starts;
+    *("train.resumed", "train.started"),
+    # which share of its clips other runs of the sweep had not decoded already.
+    "data.decoded",
+    # Of a checkpoint: what these come from.
+    *("callbacks.TrainingMonitor.seconds", "callbacks.TrainingMonitor.waiting"),
+    *("callbacks.TrainingMonitor.resumed", "callbacks.MemoryMonitor.process_peak"),
+    *("VideoDataModule.decoded.0", "VideoDataModule.decoded.1"),
+)
 
 
 def differences(one: Path, other: Path, name: str) -> list[str]:
@@ -57,15 +60,15 @@ def _files(folder: Path, name: str) -> set[Path]:
 
 def _kept(file: Path) -> Iterator[tuple[str, Any]]:
     """Yield what is compared of a file: dotted keys and what has no keys any more."""
-    if file.suffix == ".json":
-        found = leaves(json.loads(file.read_text()))
-        yield from (each for each in found if each[0] not in LEFT_OUT)
-    elif file.suffix == ".npz":
+    if file.suffix == ".npz":
         with np.load(file) as arrays:
             yield from arrays.items()
+        return
+    if file.suffix == ".json":
+        found = json.loads(file.read_text())
     else:
-        saved = torch.load(file, map_location="cpu", weights_only=True)
-        yield from leaves({k: v for k, v in saved.items() if k not in LEFT_OUT_OF_CHECKPOINT})
+        found = torch.load(file, map_location="cpu", weights_only=True)
+    yield from (each for each in leaves(found) if each[0] not in LEFT_OUT)
 
 
 def leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
