@@ -16,6 +16,7 @@ from benchmark.recipes.name import SCRATCH, RunName
 from benchmark.results import answers, examination, predictions, record
 from benchmark.results.record import Record
 from benchmark.results.staleness import to_do
+from benchmark.runs import progress
 from benchmark.runs.folder import AGAIN, LOG, SET_ASIDE, clear, held
 from benchmark.sweeps import status
 from benchmark.sweeps.devices import cores, devices_of, gpus
@@ -83,7 +84,9 @@ def sweep(
             print(f"left out, it is running elsewhere: {failure.job.name}: {failure.reason}")
             continue
         log = files.display_path(failure.log)
-        print(f"failed {failure.job.name}: {failure.reason} (see {log})")
+        stage = (progress.last(failure.job.folder) or {}).get("stage")
+        again = "; --retry runs it again" if stage == "failed" else ""  # others go on without
+        print(f"failed {failure.job.name}: {failure.reason} (see {log}{again})")
     return 1 if failures or left_out else 0
 
 

@@ -1,7 +1,7 @@
 """The soak: sweeps that faults meet end with the records of one that none has met, bit for bit.
 
-make soak                 on this machine, Ray and Slurm: a quarter of an hour of CPU time
-make soak ON=ray SEED=3
+`make soak` does it on this machine, Ray and Slurm, in a quarter of an hour of CPU time. To fill a
+disk it mounts a small one in memory, and it starts a Slurm where there is none: both as root alone.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from contextlib import closing, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 
-from aftermath import Aftermath, aftermath, table
+from aftermath import Aftermath, aftermaths, table
 from faults import KINDS, POLL, Fault, Met, deliver, plan
 from same import differences
 from slurm_here import started
@@ -81,14 +81,16 @@ def launcher(
                 todo = [each for each in todo if each.kind != "disk"]
             met, told = soak(sweep, todo)
             wrong += told
-            todo = todo[len(met) :] if sweep.done() else []
+            todo = todo[len(met) :]
+            if todo and not (met and sweep.done()):
+                wrong.append(f"{on}: {len(todo)} faults have not come")
+                todo = []
             for name in sweep.names:
                 runs += 1
                 unlike = differences(whole.disk, sweep.disk, name)
                 differ += bool(unlike)
                 wrong += [f"{on}: {each}" for each in unlike]
-            for each in met:
-                became = [aftermath(each, sweep.lines(name), sweep.typed) for name in each.runs]
+            for became in aftermaths(met, sweep):
                 wrong += [f"{on}: {one}: too much is lost" for one in became if one.lost > SAVED]
                 found.append(became)
             shutil.copytree(sweep.disk, sweep.place / "left")
@@ -100,13 +102,14 @@ def soak(sweep: Sweep, faults: Sequence[Fault]) -> tuple[list[Met], list[str]]:
     todo, met, wrong, made = list(faults), list[Met](), list[str](), 0
     deadline = time.monotonic() + 3600 * HOURS
     while not sweep.done():
-        if len(sweep.typed) == MOST:
+        if sweep.typed == MOST:
             wrong.append(f"{sweep.on}: not done, though typed {MOST} times")
             return met, wrong
         time.sleep(BREATH)
         say(f"{sweep.on}: {sweep.type()}")
         while sweep.process.poll() is None:
             time.sleep(POLL)
+            sweep.note()
             made += sweep.steps()
             if todo and made >= todo[0].steps:
                 time.sleep(todo[0].pause)
@@ -135,5 +138,8 @@ def say(line: str) -> None:
 
 
 if __name__ == "__main__":
-    with interruptible():
-        sys.exit(main())
+    try:
+        with interruptible():
+            sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit("interrupted: what it has left lies there")

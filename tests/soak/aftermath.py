@@ -1,11 +1,13 @@
 """What became of the runs that faults met: told from the lines of their progress, in a table."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from faults import KINDS, Met
+from typed_sweep import Sweep
 
 WENT_ON, TESTED, DONE = "went on", "was tested again", "was done"
 
@@ -27,20 +29,26 @@ class Aftermath:
     lost: int = 0
 
 
-def aftermath(met: Met, lines: Sequence[Mapping[str, Any]], typed: Sequence[float]) -> Aftermath:
+def aftermath(
+    met: Met,
+    lines: Sequence[Mapping[str, Any]],
+    asked: Sequence[float],
+    until: float = math.inf,
+) -> Aftermath:
     """Return what a run did after a fault.
 
     Args:
         met: The fault.
         lines: Of the run's progress, all of them.
-        typed: When the sweep's command was typed.
+        asked: When the sweep's command asked for the run to be started.
+        until: When the next fault met the run, which was at work then.
     """
-    after = [each for each in lines if each["time"] > met.time]
+    after = [each for each in lines if met.time < each["time"] < until]
     starts = [each["time"] for each in after if each["stage"] == "start" and "note" not in each]
     if not starts:
-        return Aftermath(met.kind, WENT_ON if after else DONE)
+        return Aftermath(met.kind, WENT_ON if after or until < math.inf else DONE)
     again = min(starts)
-    by = "typed again" if any(met.time < each < again for each in typed) else "by itself"
+    by = "typed again" if any(met.time < each < again for each in asked) else "by itself"
     before = [each["step"] for each in lines if each["time"] < again and each["stage"] == "fit"]
     later = [each for each in lines if each["time"] > again and each["stage"] in ("fit", "test")]
     if not later or later[0]["stage"] == "test":
@@ -50,6 +58,19 @@ def aftermath(met: Met, lines: Sequence[Mapping[str, Any]], typed: Sequence[floa
         return Aftermath(met.kind, f"began anew, {by}", 0, max(before, default=0))
     lost = max(0, max(before, default=0) - step)
     return Aftermath(met.kind, f"resumed, {by}", step, lost)
+
+
+def aftermaths(met: Sequence[Met], sweep: Sweep) -> list[list[Aftermath]]:
+    """Return, of each fault that a sweep met, what became of the runs it met."""
+    found = []
+    for number, each in enumerate(met):
+        became = []
+        for name in each.runs:
+            later = [other.time for other in met[number + 1 :] if name in other.runs]
+            until = min(later, default=math.inf)
+            became.append(aftermath(each, sweep.lines(name), sweep.asked[name], until))
+        found.append(became)
+    return found
 
 
 def table(found: Mapping[str, Sequence[Sequence[Aftermath]]], same: Mapping[str, str]) -> str:

@@ -114,6 +114,13 @@ def test_what_became_of_a_run_is_told_from_its_lines(after: list, became: Afterm
     assert aftermath(Met("kill", 4.0, (NAME,)), lines(*BEFORE, *after), [0.5, 5.0]) == became
 
 
+def test_what_a_later_fault_did_is_not_the_earlier_ones() -> None:
+    told = lines(*BEFORE, (4.5, "fit", 20), (6.0, "start", 0), (7.0, "fit", 21))
+    earlier, later = Met("launcher", 4.0, (NAME,)), Met("kill", 5.0, (NAME,))
+    assert aftermath(earlier, told, [5.5], until=5.0) == Aftermath("launcher", "went on")
+    assert aftermath(later, told, [5.5]) == Aftermath("kill", "resumed, typed again", 20)
+
+
 def test_the_table_counts_what_the_runs_did() -> None:
     resumed = Aftermath("kill", "resumed, typed again", 15, 3)
     found = {"local": [[resumed], [Aftermath("kill", "resumed, typed again", 5)]]}

@@ -20,7 +20,7 @@ import yaml
 
 from benchmark.recipes import compose
 from benchmark.runs import progress
-from benchmark.runs.folder import held, holder
+from benchmark.runs.folder import PROGRESS, held, holder
 from benchmark.sweeps.launchers.slurm_queue import read_submission
 from datamodules.files import ROOT
 
@@ -65,26 +65,30 @@ class Sweep:
         data: Where its videos are.
         disk: What it writes to.
         process: Of the command that was typed last.
-        typed: When each was, seconds since 1970.
-        said: What they have printed.
+        typed: How often one was.
+        asked: Of each run, when a command asked for it to be started, seconds since 1970: Slurm may
+            start it later, and again.
     """
 
     process: "subprocess.Popen[bytes]"
 
     def __init__(self, place: Path, data: Path, on: str) -> None:
         self.place, self.data, self.on, self.disk = place, data, on, place / "disk"
-        self.typed = list[float]()
+        self.typed = 0
         self._printed = place / "printed.txt"
         self.names = [f"soak/digits_motion/vit_digits/{each}/seed0" for each in METHODS]
+        self.asked: dict[str, list[float]] = {name: [] for name in self.names}
         self._steps = dict.fromkeys(self.names, 0)
         self.disk.mkdir(parents=True, exist_ok=True)
         _write_recipes(place / "recipes", data)
 
     def type(self) -> str:
         """Type the command, with --retry if the one before said so; return what was typed."""
-        retry = self.typed and "or --retry)" in self.said()
+        retry = self.typed and "--retry" in self.said()
         argv = ["sweep", "soak", "--on", self.on, *(["--retry"] if retry else [])]
-        self.typed.append(time.time())
+        self.typed += 1
+        for asked in self.asked.values() if self.on != "slurm" else ():
+            asked.append(time.time())
         own = {"BENCHMARK_PATH": str(self.place), "PYTHONPATH": str(ROOT)}
         own |= {"RUNS": str(self.disk / "runs"), "RESULTS": str(self.disk / "results")}
         with self._printed.open("wb") as out:
@@ -121,6 +125,13 @@ class Sweep:
         found = {name: re.search(r"process (\d+)", said) for name, said in told.items()}
         return [Run(name, int(match[1])) for name, match in found.items() if match]
 
+    def note(self) -> None:
+        """Note when runs were given to Slurm."""
+        for name, asked in self.asked.items() if self.on == "slurm" else ():
+            given = read_submission(self.folder(name))
+            if given and given.since not in asked:
+                asked.append(given.since)
+
     def steps(self) -> int:
         """Return how many steps its runs have told since this was asked before."""
         new = 0
@@ -133,8 +144,8 @@ class Sweep:
 
     def lines(self, name: str) -> list[dict[str, Any]]:
         """Return all lines of a run's progress that are whole."""
-        found = []
-        for line in (self.folder(name) / "progress.jsonl").read_text().splitlines():
+        file, found = self.folder(name) / PROGRESS, []
+        for line in file.read_text().splitlines() if file.exists() else ():
             with suppress(ValueError):
                 found.append(json.loads(line))
         return found

@@ -207,7 +207,7 @@ def test_a_failed_run_is_told_with_its_log_and_tried_again_when_asked(grid, chil
             for line in out.splitlines()
             if line.startswith(f"failed {name}: exit") and "(see " in line
         ]
-        assert "no luck" in line and f"{name}/log.txt" in line
+        assert "no luck" in line and f"{name}/log.txt; --retry runs it again" in line
     assert [job.name for job in left(plan("mine"))] == names
     assert "`linear_probe`" in (record.RESULTS / "quick" / "README.md").read_text()
 

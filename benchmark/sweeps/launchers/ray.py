@@ -51,6 +51,7 @@ def run(
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # else it warns of a change
+    os.environ.setdefault("RAY_worker_niceness", "0")  # 15, and runs starve where others work
     try:
         import ray
     except ImportError:

@@ -164,7 +164,7 @@ def test_a_node_that_dies_loses_nothing(cluster, tmp_path, record_property):
 @pytest.mark.slow
 def test_a_run_that_fails_is_tried_once_and_what_is_stopped_goes_on(tmp_path):
     count = "(folder / 'starts').open('a').write('x')\n"
-    env = "(folder / 'env').write_text(json.dumps(dict(os.environ)))\n"
+    env = "(folder / 'env').write_text(json.dumps({**os.environ, 'nice': os.nice(0)}))\n"
     again = "time.sleep(1) if (folder / 'starts').read_text() == 'xx' else sys.exit(75)\n"
     process = sweep(
         tmp_path,
@@ -183,6 +183,7 @@ def test_a_run_that_fails_is_tried_once_and_what_is_stopped_goes_on(tmp_path):
     environment = json.loads((place / "fine" / "seed0" / "env").read_text())
     assert environment["OMP_NUM_THREADS"] == "1" and environment["CUDA_VISIBLE_DEVICES"] == ""
     assert environment["BENCHMARK_SWEEP"] == "mine" and environment["HF_HUB_OFFLINE"] == "1"
+    assert environment["nice"] == os.nice(0)  # as a run of any other launcher
 
 
 @pytest.mark.slow
