@@ -80,15 +80,19 @@ def table(found: Mapping[str, Sequence[Sequence[Aftermath]]], same: Mapping[str,
         found: Of each launcher, of each fault, what became of the runs it met.
         same: Of each launcher, how many of its records are those of an undisturbed sweep.
     """
-    rows = [["on", "fault", "times", "the runs it met", "went on from step", "records equal"]]
+    rows = [["on", "fault", "times", "the runs it met", "from which step", "records equal"]]
     for on, faults in found.items():
         for kind, words in KINDS.items():
             own = [each for each in faults if each and each[0].kind == kind]
             if own:
                 runs = [run for each in own for run in each]
                 did = Counter(run.did for run in runs)
-                steps = [str(run.step) for run in runs if run.step is not None]
+                steps = [_step(run) for run in runs if run.step is not None]
                 told = ", ".join(f"{count} {what}" for what, count in did.most_common())
                 rows.append([on, words, str(len(own)), told, ", ".join(steps), same[on]])
     lines = [f"| {' | '.join(row)} |" for row in rows]
     return "\n".join([lines[0], "| --- | --- | --: | --- | --- | --: |", *lines[1:]])
+
+
+def _step(run: Aftermath) -> str:
+    return f"{run.step} ({run.lost} lost)" if run.lost else str(run.step)

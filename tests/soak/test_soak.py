@@ -125,5 +125,5 @@ def test_the_table_counts_what_the_runs_did() -> None:
     resumed = Aftermath("kill", "resumed, typed again", 15, 3)
     found = {"local": [[resumed], [Aftermath("kill", "resumed, typed again", 5)]]}
     (row,) = table(found, {"local": "4 of 4"}).splitlines()[2:]
-    told = "SIGKILL of a run | 2 | 2 resumed, typed again | 15, 5 | 4 of 4"
+    told = "SIGKILL of a run | 2 | 2 resumed, typed again | 15 (3 lost), 5 | 4 of 4"
     assert row == f"| local | {told} |"
