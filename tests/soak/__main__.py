@@ -1,6 +1,6 @@
 """The soak: sweeps that faults meet end with the records of one that none has met, bit for bit.
 
-`make soak` does it on this machine, Ray and Slurm, in a quarter of an hour of CPU time. To fill a
+`make soak` does it on this machine, Ray and Slurm, in some ten minutes of CPU time. To fill a
 disk it mounts a small one in memory, and it starts a Slurm where there is none: both as root alone.
 """
 
