@@ -75,6 +75,14 @@ def content(folder: Path) -> dict[str, bytes]:
     }
 
 
+def test_a_release_keeps_what_its_methods_claimed(place, monkeypatch):
+    freeze("1.0", CODE)
+    monkeypatch.setattr(release, "kind_of", lambda section: None)  # their files say otherwise
+    assert check("1.0") == []
+    table = (place / "fair" / "tables.csv").read_text()
+    assert ",yes," in table and ",baseline," in table
+
+
 def test_a_release_is_made_again_byte_for_byte_when_the_records_are_gone(place: Path) -> None:
     assert freeze("1.0", CODE) == place
     tables = {f"fair/tables.{form}" for form in ("csv", "json", "tex", "md")}
