@@ -210,12 +210,12 @@ def pictured(found: Tables) -> list[str]:
 def described(name: str, found: Tables) -> str:
     """Return what stands in for a picture of a board where it isn't seen."""
     parts = []
-    for table, rows in list(found.items())[:PICTURED]:
+    for name_of, rows in list(found.items())[:PICTURED]:
         ours = recipes(rows)
         best, least = ours[0], ours[-1]
         ends = (f"{row.method} {100 * row.top1.mean:.1f} %" for row in (best, least))
         from_to = " to ".join(ends) if len(ours) > 1 else next(ends)
-        parts.append(f"{table.split('/')[1]}: {_count(len(ours), 'method')}, {from_to}")
+        parts.append(f"{name_of.split('/')[1]}: {_count(len(ours), 'method')}, {from_to}")
     return f"{PICTURES[name]}; {'; '.join(parts)}" if name != "ablations" else PICTURES[name]
 
 

@@ -2,8 +2,9 @@
 
 `results/releases/VERSION/` holds, of every board, tables.csv, .json, .tex and .md; what they were
 made of, records.tar.xz: each record, its answers, the splits, the papers' numbers and what the
-methods claimed; and manifest.json, with the checksum of all of it. A release needs nothing else to be made again: the
-records of `results/` may be replaced by newer ones, and the history of git may be cut.
+methods claimed; and manifest.json, with the checksum of all of it. A release needs nothing else to
+be made again: the records of `results/` may be replaced by newer ones, and the history of git may
+be cut.
 """
 
 import hashlib

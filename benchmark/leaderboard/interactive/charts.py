@@ -32,7 +32,8 @@ def _scatter(found: Tables) -> alt.LayerChart | alt.FacetChart:
     """Every row as a point between two columns of the reader's choice, with the front of the best.
 
     A point is on the front if no other is at least as good by the one column and better by the
-    other: read from the cheapest on, it is better than all before it. Ablations are shown on demand.
+    other: read from the cheapest on, it is better than all before it. Ablations wait to be asked
+    for.
     """
     points = [_plain(name, row) for name, row in _rows(found)]
     costs = [each for each in COLUMNS if each.direction == "lower" and _known(each, points)]
@@ -113,6 +114,7 @@ def _curves(found: Tables) -> alt.Chart:
             options=["top-1 of training clips", "top-1 of held-out clips", "loss"], name="curve "
         ),
     )
+    names = alt.Legend(orient="bottom", columns=2, symbolLimit=0)  # 0: none is left out
     picked = alt.selection_point(fields=["method"], bind="legend")
     return (
         alt.Chart(alt.InlineData(points))
@@ -123,7 +125,7 @@ def _curves(found: Tables) -> alt.Chart:
         .encode(
             x=alt.X("epoch:Q", axis=alt.Axis(tickMinStep=1)),
             y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=False)),
-            color=alt.Color("method:N", legend=alt.Legend(orient="bottom", columns=2, symbolLimit=0)),
+            color=alt.Color("method:N", legend=names),
             detail="seed:N",
             opacity=alt.condition(picked, alt.value(0.9), alt.value(0.08)),
             tooltip=["method:N", "seed:N", "epoch:Q", alt.Tooltip("value:Q", format=".4")],

@@ -16,7 +16,7 @@ from benchmark.leaderboard.pictures.theme import FAINT
 from benchmark.leaderboard.tables import Row, Tables, recipes
 
 PANEL = 5.6, 3.8  # inches
-NAMES = 0.27  # of a panel's width, for names beside it
+LETTER, THREAD = 0.063, 0.35  # inches, of a name's letter beside a panel, and before the name
 FEW = 10  # methods that are all named
 BEST = 3  # of each kind, of more
 DASHES = "-", (0, (5, 1.5)), (0, (1.2, 1.2))  # within a kind
@@ -33,20 +33,22 @@ def draw(found: Tables) -> str:
         ends = [_panel(*each) for each in zip(panels, found, every, strict=False)]
         for panel in panels[len(found) :]:
             panel.set_axis_off()
-        beside(figure, columns)
+        _leave_room(figure, ends, columns)
         for panel, own in zip(panels, ends, strict=False):
             line_ends.label(panel, own)
         return svg()
 
 
-def beside(figure: Figure, columns: int) -> None:
-    """Settle the layout, with room for names on the right of every panel."""
+def _leave_room(figure: Figure, ends: Sequence[Sequence[line_ends.End]], columns: int) -> None:
+    """Settle the layout, with room for names on the right of every panel, up to half of it."""
+    longest = max((len(each.name) for own in ends for each in own), default=0)
+    names = min(THREAD + LETTER * longest, PANEL[0] / 2) if longest else 0.0
     if (layout := figure.get_layout_engine()) is not None:
         layout.execute(figure)
     figure.set_layout_engine("none")
     for panel in figure.axes:
         box = panel.get_position()
-        panel.set_position((box.x0, box.y0, box.width - NAMES / columns, box.height))
+        panel.set_position((box.x0, box.y0, box.width - names / PANEL[0] / columns, box.height))
 
 
 def highlighted(table: Sequence[Row]) -> list[Row]:

@@ -31,25 +31,31 @@ def draw(found: Tables) -> str:
     order = sorted(total, key=lambda method: (-total[method], method))
     groups = _groups(order, kinds)
     columns = {name: theme.title(name).replace(" · ", "\n") for name in found}
+    names = LETTER * max(map(len, order)) + 0.15
     letters = max(7, *(len(part) for each in columns.values() for part in each.split("\n")))
-    width = LETTER * max(map(len, order)) + 0.3 + LETTER * letters * len(found)
-    line = TIGHT if len(order) > MANY else LINE
+    own = LETTER * letters * len(found)
+    width, line = names + own + 0.15, TIGHT if len(order) > MANY else LINE
     stacks = _stacks(groups, 2 if len(groups) > 1 and 2 * width <= WIDEST else 1)
     heights = [sum(EDGE + line * len(groups[title]) for title in stack) for stack in stacks]
     with theme.drawing(width * len(stacks), max(heights)) as (figure, svg):
-        grid = figure.add_gridspec(1, len(stacks))
-        for place, (stack, height) in enumerate(zip(stacks, heights, strict=True)):
-            ratios = [EDGE + line * len(groups[title]) for title in stack]
-            ratios += [max(heights) - height] if height < max(heights) else []
-            cells = grid[place].subgridspec(len(ratios), 1, height_ratios=ratios)
-            for number, title in enumerate(stack):
-                panel = figure.add_subplot(cells[number])
-                _matrix(panel, groups[title], accuracy, columns)
+        figure.set_layout_engine("none")
+        for place, stack in enumerate(stacks):
+            top = 0.0
+            for title in stack:
+                methods, left = groups[title], place * width + names
+                height = line * len(methods)
+                panel = theme.axes(figure, left, top + EDGE, own, height)
+                _matrix(panel, methods, accuracy, columns)
                 if len(groups) > 1:
-                    color = theme.look(kinds[groups[title][0]]).color
-                    panel.set_title(title, fontsize=9, color=color, loc="left")
-            if height < max(heights):
-                figure.add_subplot(cells[len(stack)]).set_axis_off()
+                    panel.annotate(
+                        title,
+                        (0, 1),
+                        xycoords="axes fraction",
+                        xytext=(0, 34),
+                        textcoords="offset points",
+                        color=theme.look(kinds[methods[0]]).color,
+                    )
+                top += EDGE + height
         return svg()
 
 
@@ -87,7 +93,9 @@ def _matrix(
         for line, method in enumerate(methods):
             said = accuracy.get((method, name))
             text, color = ("–", FAINT) if said is None else (f"{said:.1f}", INK)
-            panel.text(column, line, text, ha="center", va="center", fontsize=LABEL, color=color)
+            panel.text(
+                column, line, text, ha="center", va="center_baseline", fontsize=LABEL, color=color
+            )
             if said is not None:
                 share = 0.5 if high == low else (said - low) / (high - low)
                 panel.broken_barh(

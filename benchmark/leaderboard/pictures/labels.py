@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,7 +12,7 @@ from benchmark.leaderboard.pictures.placement import Floats, Place, Scene, Text,
 from benchmark.leaderboard.pictures.theme import FAINT, INK, LABEL
 
 SMALL, NUMBER, KEY = 7.5, 6.8, 7.5  # font sizes, in points, of what isn't LABEL
-NEARBY = 21.0  # points: farther from its point a name that need not be there is none
+NEARBY = 36.0  # points: farther from its point a name that need not be there is none
 KEY_LINE, KEY_WIDTH = 10.0, 118.0  # points, of a line and of a column of the key
 SHARE = 0.6  # of rows that a key has room for
 
@@ -62,14 +62,7 @@ def label(panel: Axes, key: Axes | None, points: Sequence[Point], front: Floats)
     found = place(scene, [_text(panel, *each) for each in asked])
     for i, (each, name) in enumerate(asked):  # a number becomes a name where there is room
         if not name or found[i] is None:
-            others = [p for j, p in enumerate(found) if p is not None and j != i]
-            around = Scene(
-                scene.inside,
-                np.concatenate([scene.boxes, *(p.box[None] for p in others)]),
-                np.concatenate([scene.lines, *(p.line[None] for p in others if p.line is not None)]),
-                scene.bars,
-                scene.scale,
-            )
+            around = _with(scene, [p for j, p in enumerate(found) if p is not None and j != i])
             (near,) = place(around, [_text(panel, each, True, NEARBY)])
             if near is not None:
                 found[i], asked[i] = near, (each, True)
@@ -110,6 +103,17 @@ def _scene(panel: Axes, points: Sequence[Point], front: Floats) -> Scene:
     lines = np.concatenate([corners[:-1], corners[1:]], axis=1)
     inside = np.array(panel.get_window_extent().extents)
     return Scene(inside, np.stack(boxes), lines, np.stack(bars), scale)
+
+
+def _with(scene: Scene, places: Sequence[Place]) -> Scene:
+    """Return a scene with texts in it, and the lines to them."""
+    boxes = [each.box[None] for each in places]
+    lines = [each.line[None] for each in places if each.line is not None]
+    return replace(
+        scene,
+        boxes=np.concatenate([scene.boxes, *boxes]),
+        lines=np.concatenate([scene.lines, *lines]),
+    )
 
 
 def _font(each: Point, name: bool) -> dict[str, object]:

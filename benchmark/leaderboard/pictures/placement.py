@@ -14,10 +14,10 @@ Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 ANGLES = (0, 90, 270, 180, 45, 315, 135, 225, 22, 338, 68, 112, 158, 202, 248, 292)
-DISTANCES = (6.5, 10, 15, 21, 28, 36, 46, 58, 72, 88, 106, 128)  # points, from the point's centre
+DISTANCES = (7.5, 10.5, 15, 21, 28, 36, 46, 58, 72, 88, 106, 128)  # points, from the point's centre
 NEAR = 11.0  # points: a text so near needs no line to its point
 ROUNDS = 3  # each text in turn; what the first ones took, they may leave again
-PAD = 1.0  # pixels around a text that stay free
+PAD = np.array([-3.0, -1.0, 3.0, 1.0])  # pixels around a text that stay free
 # What is worth how many points of distance.
 CROSSED, COVERED, ANGLE = 60.0, 12.0, 0.35  # a line by the text's own; an error bar; an odd angle
 
@@ -92,7 +92,7 @@ def place(scene: Scene, texts: Sequence[Text]) -> list[Place | None]:
         if chosen == before:
             break
     return [
-        None if c is None else Place(boxes[c], lines[c] if np.ptp(lines[c]) > 0 else None)
+        None if c is None else Place(boxes[c], lines[c] if _long(lines[c]) else None)
         for (boxes, lines, _), c in zip(every, chosen, strict=True)
     ]
 
@@ -124,7 +124,7 @@ def _candidates(scene: Scene, text: Text) -> tuple[Floats, Floats, Floats]:
         ],
         axis=1,
     )
-    wide = boxes + np.array([-PAD, -PAD, PAD, PAD])
+    wide = boxes + PAD
     others = scene.boxes[~_holds(scene.boxes, x, y)]
     cost = distances + ANGLE * turns
     cost += COVERED * crosses(scene.bars, wide).sum(axis=0)
@@ -135,6 +135,10 @@ def _candidates(scene: Scene, text: Text) -> tuple[Floats, Floats, Floats]:
     bad |= (wide[:, :2] < low).any(axis=1) | (wide[:, 2:] > high).any(axis=1)
     cost[bad] = math.inf
     return wide, lines, cost
+
+
+def _long(line: Floats) -> bool:
+    return bool((line[:2] != line[2:]).any())
 
 
 def _holds(boxes: Floats, x: float, y: float) -> Flags:

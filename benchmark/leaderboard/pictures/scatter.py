@@ -15,7 +15,7 @@ from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
 from benchmark.leaderboard.pictures import theme
 from benchmark.leaderboard.pictures.labels import KEY_WIDTH, Point, key_columns, label
-from benchmark.leaderboard.pictures.placement import Floats
+from benchmark.leaderboard.pictures.placement import Floats, crosses
 from benchmark.leaderboard.pictures.theme import FAINT, LABEL
 from benchmark.leaderboard.statistics.fronts import pareto_front
 from benchmark.leaderboard.tables import Row, Tables, chance, order_blind_ceiling, recipes
@@ -24,6 +24,7 @@ PANEL = 5.6, 4.2  # inches
 FEW = 14  # methods of a table that are all named
 WIDE = 7.9, 5.4  # inches, of a panel with more, which has a line of its own, and a key
 MARKER, SMALL = 7.0, 5.6  # points, of one and of many
+Level = tuple[float, str]  # percent, and what it means
 LEAST, CLOSE = 25.0, 18.0  # percent that an axis shows, of few and of many methods: less makes
 # much of small differences
 
@@ -59,17 +60,19 @@ def fill(figure: Figure, found: Tables, rows: int, columns: int) -> None:
     every = [recipes(table) for table in found.values()]
     kinds = [row.kind for table in every for row in table]
     theme.legend(figure, kinds, theme.meaning("Pareto front", "-"))
-    points, fronts = [], []
+    points, drawn = [], []
     for panel, name, table in zip(panels, found, every, strict=False):
         there = _points(table, many=crowded(found))
-        fronts.append(_panel(panel, name, table, there))
+        drawn.append(_panel(panel, name, table, there))
         points.append(there)
     for panel in panels[len(found) :]:
         panel.set_axis_off()
     if (layout := figure.get_layout_engine()) is not None:
         layout.execute(figure)  # labels are placed in what is left
     figure.set_layout_engine("none")
-    for panel, key, there, front in zip(panels, keys, points, fronts, strict=False):
+    for panel, key, there, (front, levels) in zip(panels, keys, points, drawn, strict=False):
+        for percent, text in levels:
+            _say(panel, percent, text, there, front)
         first = sorted(there, key=lambda each: (not each.bold, not each.needed, each.number))
         label(panel, key, first, front)
 
@@ -96,8 +99,15 @@ def _tunable(row: Row) -> float:
     return row.mean(lambda run: run.cost.trained_parameters)
 
 
-def _panel(panel: Axes, name: str, table: Sequence[Row], points: Sequence[Point]) -> Floats:
-    """Draw the points of a table, with error bars of one standard deviation; return the front."""
+def _panel(
+    panel: Axes, name: str, table: Sequence[Row], points: Sequence[Point]
+) -> tuple[Floats, list[Level]]:
+    """Draw the points of a table, with error bars of one standard deviation, and the front.
+
+    Returns:
+        The front's corners (corners, 2), and the levels that are to be explained.
+    """
+    levels = []
     panel.set_xscale("log")
     for row, each in zip(table, points, strict=True):
         if each.low != each.high:
@@ -108,25 +118,27 @@ def _panel(panel: Axes, name: str, table: Sequence[Row], points: Sequence[Point]
     low, high = min(each.low for each in points), max(each.high for each in points)
     ceiling = order_blind_ceiling(table)
     if ceiling is not None:
-        _level(panel, 100 * ceiling, f"blind to order: at most {100 * ceiling:.0f} %", "--")
+        levels.append((100 * ceiling, f"blind to order: at most {100 * ceiling:.0f} %"))
+        panel.axhline(100 * ceiling, color=FAINT, linestyle="--", linewidth=1, zorder=0)
         low, high = min(low, 100 * ceiling), max(high, 100 * ceiling)
     xs = [each.x for each in points]
     decades = max(1.0, math.log10(max(xs) / min(xs)))
     margin = 10 ** (0.12 * decades)
-    panel.set_xlim(min(xs) / margin, max(xs) * margin**1.6)  # labels like to stand on the right
+    panel.set_xlim(min(xs) / margin, max(xs) * margin**1.9)  # labels like to stand on the right
     least = CLOSE if len(table) > FEW else LEAST
     room = max(0.1 * (high - low), (least - (high - low)) / 2)
     panel.set_ylim(max(-2.0, low - room), min(104.0, high + room))
     guess = 100 * chance(table)
     if panel.get_ylim()[0] < guess:  # far below all methods it would make them one heap
-        _level(panel, guess, f"chance: {guess:.1f} %", ":")
+        levels.append((guess, f"chance: {guess:.1f} %"))
+        panel.axhline(guess, color=FAINT, linestyle=":", linewidth=1, zorder=0)
     panel.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0) if decades < 2.5 else (1.0,)))
     panel.xaxis.set_major_formatter(EngFormatter(sep=" "))
     panel.xaxis.set_minor_formatter(NullFormatter())
     panel.set_title(theme.title(name), fontsize=10, parse_math=False)
     panel.set_xlabel("tunable parameters, head included (log)")
     panel.set_ylabel("top-1 accuracy (%)")
-    return front
+    return front, levels
 
 
 def _front(panel: Axes, points: Sequence[Point]) -> Floats:
@@ -143,16 +155,20 @@ def _front(panel: Axes, points: Sequence[Point]) -> Floats:
     return front
 
 
-def _level(panel: Axes, percent: float, text: str, line: str) -> None:
-    """Draw an accuracy that is no method's as a line with its meaning at its right end."""
-    panel.axhline(percent, color=FAINT, linestyle=line, linewidth=1, zorder=0)
-    panel.annotate(
-        text,
-        (1, percent),
-        xycoords=("axes fraction", "data"),
-        xytext=(-2, 3),
-        textcoords="offset points",
-        ha="right",
+def _say(panel: Axes, percent: float, text: str, points: Sequence[Point], front: Floats) -> None:
+    """Write what a level means at an end of its line: where it covers nothing, if it can be."""
+    at = panel.transData.transform([(each.x, each.y) for each in points])
+    corners = panel.transData.transform(front)
+    lines = np.concatenate([np.tile(at, 2), np.hstack([corners[:-1], corners[1:]])])
+    said = panel.annotate(
+        *(text, (1, percent), (-2, 3), ("axes fraction", "data"), "offset points"),
         color=FAINT,
         fontsize=LABEL - 1,
     )
+    for right, above in ((True, True), (False, True), (True, False), (False, False), (True, True)):
+        said.xy = (float(right), percent)
+        said.set_position((-2 if right else 2, 3 if above else -3))
+        said.set(ha="right" if right else "left", va="bottom" if above else "top")
+        box = np.array(said.get_window_extent().padded(MARKER / 2).extents)
+        if not crosses(lines, box[None]).any():
+            break

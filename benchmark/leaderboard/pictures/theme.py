@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import matplotlib
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -138,6 +138,13 @@ def legend(figure: Figure, kinds: Iterable[Kind | None], *others: Line2D | None)
             handletextpad=0.4,
             columnspacing=1.6,
         )
+
+
+def axes(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
+    """Return new axes of a figure without a layout; all in inches, from the left and the top."""
+    across, down = figure.get_figwidth(), figure.get_figheight()
+    box = (left / across, 1 - (top + height) / down, width / across, height / down)
+    return figure.add_axes(box)
 
 
 def meaning(text: str, line: str, *, there: bool = True) -> Line2D | None:

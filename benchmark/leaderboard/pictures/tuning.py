@@ -20,10 +20,10 @@ from benchmark.results.tuning import Evidence, means
 
 WIDTH = 9.6  # inches
 EDGES = 0.65, 0.15  # inches, left and right of panels
-TITLE, AXIS = 0.45, 0.55  # inches, above and below panels
+TITLE, AXIS = 0.4, 0.5  # inches, above and below panels
 LEGEND = 0.35  # inches
 CELL = 1.9, 0.98  # inches, the widest panel of a method; how high it is
-ACROSS = 8  # panels in a line
+ACROSS, LETTER = 7, 0.058  # panels in a line; inches, about, of a letter of a name above one
 CURVES, NAMES = 2.6, 1.9  # inches, the height of expected bests; what their names take beside them
 
 
@@ -61,19 +61,23 @@ def _kind(evidence: Evidence) -> Kind | None:
 def _ordered(table: Sequence[Evidence]) -> list[Evidence]:
     """Return the evidence by kind, in the order in which legends have them, the best first."""
     kinds = list(theme.LOOKS)
-    return sorted(
-        table, key=lambda each: (kinds.index(_kind(each)), -each.top1, method_of(each))
-    )
+    return sorted(table, key=lambda each: (kinds.index(_kind(each)), -each.top1, method_of(each)))
+
+
+def _across(table: Sequence[Evidence]) -> int:
+    """Return how many panels stand in a line, so that no name meets the next one."""
+    longest = LETTER * max(len(method_of(each)) for each in table)
+    return max(1, min(ACROSS, len(table), int((WIDTH - sum(EDGES)) / longest)))
 
 
 def _height(table: Sequence[Evidence]) -> float:
-    lines = -(-len(table) // ACROSS)
+    lines = -(-len(table) // _across(table))
     return TITLE + lines * CELL[1] + AXIS + TITLE + CURVES + AXIS
 
 
 def _table(figure: Figure, top: float, name: str, table: Sequence[Evidence]) -> None:
     """Draw a table's panels, `top` inches below the figure's top."""
-    key, across = first_key(table), min(ACROSS, len(table))
+    key, across = first_key(table), _across(table)
     lines = -(-len(table) // across)
     width = min(CELL[0], (WIDTH - sum(EDGES)) / across)
     title = f"{theme.title(name)}: {key}, ◆ chosen"
@@ -91,7 +95,7 @@ def _table(figure: Figure, top: float, name: str, table: Sequence[Evidence]) -> 
         panel.set_yticks([0, 50, 100])
         if _is_log(each.space[first_key([each])]):
             panel.set_xscale("log")
-            panel.set_xlim(min(values) / 1.7, max(values) * 1.7)
+            panel.set_xlim(min(values) / 1.7, max(values) * 2.2)
             panel.xaxis.set_major_locator(LogLocator(numticks=4))
             panel.xaxis.set_minor_locator(NullLocator())
         panel.tick_params(length=2, labelsize=7)
@@ -100,23 +104,14 @@ def _table(figure: Figure, top: float, name: str, table: Sequence[Evidence]) -> 
         if place + across < len(table):
             panel.tick_params(labelbottom=False)
     below = top + TITLE + lines * CELL[1] + AXIS + TITLE
-    _expected(_axes(figure, EDGES[0], below, WIDTH - EDGES[0] - NAMES, CURVES), name, table)
+    _expected(theme.axes(figure, EDGES[0], below, WIDTH - EDGES[0] - NAMES, CURVES), name, table)
 
 
-def _cells(
-    figure: Figure, top: float, count: int, across: int, width: float
-) -> Iterator[Axes]:
+def _cells(figure: Figure, top: float, count: int, across: int, width: float) -> Iterator[Axes]:
     for place in range(count):
         line, column = divmod(place, across)
         left, down = EDGES[0] + column * width, top + line * CELL[1]
-        yield _axes(figure, left + 0.03, down + 0.16, width - 0.06, CELL[1] - 0.22)
-
-
-def _axes(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
-    """Return new axes; all in inches, from the figure's left and top."""
-    whole = figure.get_figheight()
-    box = (left / WIDTH, 1 - (top + height) / whole, width / WIDTH, height / whole)
-    return figure.add_axes(box)
+        yield theme.axes(figure, left + 0.03, down + 0.16, width - 0.06, CELL[1] - 0.22)
 
 
 def _is_log(space: Any) -> bool:

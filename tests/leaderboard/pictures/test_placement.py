@@ -46,7 +46,7 @@ def test_a_text_alone_stands_right_beside_its_point():
 
 
 def test_texts_of_one_heap_cover_neither_each_other_nor_points_and_lead_back_to_theirs():
-    points = [(200 + 3 * i, 150 + (7 * i) % 10) for i in range(12)]
+    points = [(200 + 6 * i, 150 + (7 * i) % 10) for i in range(8)]
     wall = np.array([[0.0, 165, 400, 165]])
     found = place(scene(points, lines=wall), [Text(each, (50, 9)) for each in points])
     assert None not in found
@@ -58,7 +58,7 @@ def test_texts_of_one_heap_cover_neither_each_other_nor_points_and_lead_back_to_
 
 
 def test_what_has_no_room_stands_nowhere():
-    small = np.array([190.0, 140, 230, 160])
+    small = np.array([190.0, 140, 240, 160])
     texts = [Text((200, 150), (60, 10)), Text((200, 150), (20, 6))]
     assert [each is None for each in place(scene([(200, 150)], small), texts)] == [True, False]
 
