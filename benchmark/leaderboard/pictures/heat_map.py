@@ -13,8 +13,8 @@ from benchmark.leaderboard.tables import Kind, Tables, recipes
 
 LINE, TIGHT = 0.3, 0.23  # inches, of a method; of more than MANY
 MANY = 12
-LETTER = 0.082  # inches, about, of a name's letter
-EDGE = 0.8  # inches, for names of columns and kinds
+LETTER = 0.078  # inches, about, of a name's letter
+EDGE, GAP = 0.66, 0.14  # inches, for names of columns and kinds; below a matrix
 WIDEST = 11.0  # inches: two matrices stand side by side as far as that goes
 
 Accuracy = Mapping[tuple[str, str], float]  # by method and table, in percent
@@ -36,7 +36,7 @@ def draw(found: Tables) -> str:
     own = LETTER * letters * len(found)
     width, line = names + own + 0.15, TIGHT if len(order) > MANY else LINE
     stacks = _stacks(groups, 2 if len(groups) > 1 and 2 * width <= WIDEST else 1)
-    heights = [sum(EDGE + line * len(groups[title]) for title in stack) for stack in stacks]
+    heights = [sum(EDGE + line * len(groups[title]) + GAP for title in stack) for stack in stacks]
     with theme.drawing(width * len(stacks), max(heights)) as (figure, svg):
         figure.set_layout_engine("none")
         for place, stack in enumerate(stacks):
@@ -55,7 +55,7 @@ def draw(found: Tables) -> str:
                         textcoords="offset points",
                         color=theme.look(kinds[methods[0]]).color,
                     )
-                top += EDGE + height
+                top += EDGE + height + GAP
         return svg()
 
 

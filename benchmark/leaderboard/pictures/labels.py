@@ -8,13 +8,21 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmark.leaderboard.pictures.placement import Floats, Place, Scene, Text, place
-from benchmark.leaderboard.pictures.theme import FAINT, INK, LABEL
+from benchmark.leaderboard.pictures.placement import (
+    Floats,
+    Place,
+    Scene,
+    Text,
+    crosses,
+    overlap,
+    place,
+)
+from benchmark.leaderboard.pictures.theme import FAINT, LABEL
 
 SMALL, NUMBER, KEY = 7.5, 6.8, 7.5  # font sizes, in points, of what isn't LABEL
 NEARBY = 36.0  # points: farther from its point a name that need not be there is none
-KEY_LINE, KEY_WIDTH = 10.0, 118.0  # points, of a line and of a column of the key
-SHARE = 0.6  # of rows that a key has room for
+KEY_LINE, KEY_LETTER, KEY_INDENT = 10.0, 4.6, 24.0  # points, in the key
+KEY_COLUMNS = 4  # at most
 
 
 @dataclass(frozen=True)
@@ -44,21 +52,22 @@ class Point:
     size: float
 
 
-def label(panel: Axes, key: Axes | None, points: Sequence[Point], front: Floats) -> None:
-    """Write every point's name beside it, or its number, and the numbers' names into the key.
+def label(
+    panel: Axes, points: Sequence[Point], front: Floats, levels: Sequence[float], *, many: bool
+) -> None:
+    """Write every point's name beside it, or its number, and a key of the numbers where it is free.
 
     No text covers another, a point or the front. The layout must be settled.
 
     Args:
         panel: Which has the points.
-        key: Where numbers are explained. None: all points have names.
         points: Those that choose first come first.
         front: (corners, 2), a line in the panel's units.
+        levels: Heights of lines across the panel, in its units.
+        many: Whether a point without room for its name may have its number.
     """
     scene = _scene(panel, points, front)
-    named = [(each, True) for each in points if each.needed or key is None]
-    numbered = [] if key is None else [(each, False) for each in points if not each.needed]
-    asked = named + numbered
+    asked = [(each, each.needed or not many) for each in points]
     found = place(scene, [_text(panel, *each) for each in asked])
     for i, (each, name) in enumerate(asked):  # a number becomes a name where there is room
         if not name or found[i] is None:
@@ -66,25 +75,17 @@ def label(panel: Axes, key: Axes | None, points: Sequence[Point], front: Floats)
             (near,) = place(around, [_text(panel, each, True, NEARBY)])
             if near is not None:
                 found[i], asked[i] = near, (each, True)
-            elif name and key is not None:
+            elif name and many:
                 asked[i] = each, False
                 (found[i],) = place(around, [_text(panel, each, False)])
     for (each, name), where in zip(asked, found, strict=True):
         if where is not None:
             _write(panel, each, name, where)
-    if key is not None:
-        explained = sorted((each for each, name in asked if not name), key=lambda p: p.number)
-        _explain(key, explained)
-
-
-def key_columns(rows: int, height: float) -> int:
-    """Return how many columns a key has beside a panel of a height in inches.
-
-    Args:
-        rows: Of the table; some have their names in the panel.
-        height: In inches.
-    """
-    return math.ceil(SHARE * rows / (height * 72 / KEY_LINE))
+    numbered = sorted((each for each, name in asked if not name), key=lambda each: each.number)
+    if numbered:
+        _explain(
+            panel, _with(scene, [each for each in found if each is not None]), numbered, levels
+        )
 
 
 def _scene(panel: Axes, points: Sequence[Point], front: Floats) -> Scene:
@@ -152,28 +153,35 @@ def _write(panel: Axes, each: Point, name: bool, where: Place) -> None:
         )  # fmt: skip
 
 
-def _explain(key: Axes, points: Sequence[Point]) -> None:
-    """Write the names of numbers, in columns; what finds no room has its number in the table."""
-    figure = key.get_figure()
-    assert isinstance(figure, Figure)
-    box = key.get_window_extent()
-    lines = max(1, int(box.height / figure.dpi * 72 / KEY_LINE))
-    columns = max(1, round(box.width / figure.dpi * 72 / KEY_WIDTH))
-    for i, each in enumerate(points[: lines * columns]):
-        column, line = divmod(i, lines)
-        for said, shift, side, color in (
-            (str(each.number), 14, "right", each.color),
-            (each.name, 19, "left", INK),
-        ):
-            key.annotate(
-                said,
-                (0, 1),
-                xycoords="axes fraction",
-                xytext=(column * KEY_WIDTH + shift, -KEY_LINE * (line + 0.5)),
-                textcoords="offset points",
-                ha=side,
-                va="center",
-                fontsize=KEY,
-                color=color,
-                parse_math=False,
-            )
+def _explain(panel: Axes, scene: Scene, points: Sequence[Point], levels: Sequence[float]) -> None:
+    """Write the names of numbers where the panel is free; nowhere if it isn't."""
+    left, bottom, right, top = scene.inside
+    heights = [float(panel.transData.transform((1, each))[1]) for each in levels]
+    across = [np.array([left, height, right, height]) for height in heights]
+    lines = np.concatenate([scene.lines, scene.bars, *(each[None] for each in across)])
+    width = (KEY_LETTER * max(len(each.name) for each in points) + KEY_INDENT) * scene.scale
+    height = KEY_LINE * scene.scale
+    for columns in range(1, KEY_COLUMNS + 1):
+        count = math.ceil(len(points) / columns)
+        size = columns * width, (count + 1) * height
+        xs, ys = np.arange(right - size[0], left, -height), np.arange(bottom, top - size[1], height)
+        corners = np.array([(x, y) for x in xs for y in ys]).reshape(-1, 2)
+        boxes = np.concatenate([corners, corners + size], axis=1)
+        free = ~overlap(boxes, scene.boxes).any(axis=1) & ~crosses(lines, boxes).any(axis=0)
+        if free.any():
+            x, _, _, y = boxes[np.argmax(free)]
+            break
+    else:
+        return
+    for i, each in enumerate(points):
+        column, line = divmod(i, count)
+        at = x + column * width, y - (line + 1) * height
+        panel.text(
+            *panel.transAxes.inverted().transform(at),
+            f"{each.number:>2}  {each.name}",
+            transform=panel.transAxes,
+            va="center",
+            fontsize=KEY,
+            color=each.color,
+            parse_math=False,
+        )

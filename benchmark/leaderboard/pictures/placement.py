@@ -12,14 +12,16 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
+Candidates = tuple[Floats, Floats, Floats]  # of a text: boxes and lines (n, 4), and costs (n,)
 
 ANGLES = (0, 90, 270, 180, 45, 315, 135, 225, 22, 338, 68, 112, 158, 202, 248, 292)
 DISTANCES = (7.5, 10.5, 15, 21, 28, 36, 46, 58, 72, 88, 106, 128)  # points, from the point's centre
 NEAR = 11.0  # points: a text so near needs no line to its point
-ROUNDS = 3  # each text in turn; what the first ones took, they may leave again
+ROUNDS = 8  # each text in turn; what the first ones took, they may leave again
 PAD = np.array([-3.0, -1.0, 3.0, 1.0])  # pixels around a text that stay free
 # What is worth how many points of distance.
 CROSSED, COVERED, ANGLE = 60.0, 12.0, 0.35  # a line by the text's own; an error bar; an odd angle
+PUSHED = 1e4  # another text: what is possible without is better
 
 
 @dataclass(frozen=True)
@@ -76,29 +78,50 @@ def place(scene: Scene, texts: Sequence[Text]) -> list[Place | None]:
     """
     every = [_candidates(scene, text) for text in texts]
     chosen: list[int | None] = [None] * len(texts)
-    for _ in range(ROUNDS):
+    best, most = chosen, -1
+    for rest in reversed(range(ROUNDS)):
         before = list(chosen)
-        for own, (boxes, lines, cost) in enumerate(every):
-            others = [(every[i], c) for i, c in enumerate(chosen) if c is not None and i != own]
-            total = cost.copy()
-            if others:
-                their_boxes = np.stack([each[0][c] for each, c in others])
-                their_lines = np.stack([each[1][c] for each, c in others])
-                blocked = overlap(boxes, their_boxes) | crosses(their_lines, boxes).T
-                blocked |= crosses(lines, their_boxes) | cross(lines, their_lines)
-                total[blocked.any(axis=1)] = math.inf
-            best = int(np.argmin(total))
-            chosen[own] = best if math.isfinite(total[best]) else None
+        for own in range(len(texts)):
+            _choose(every, chosen, own, pushing=rest > 0)
+        placed = sum(len(texts) - i for i, place in enumerate(chosen) if place is not None)
+        if placed > most:
+            best, most = list(chosen), placed
         if chosen == before:
             break
     return [
         None if c is None else Place(boxes[c], lines[c] if _long(lines[c]) else None)
-        for (boxes, lines, _), c in zip(every, chosen, strict=True)
+        for (boxes, lines, _), c in zip(every, best, strict=True)
     ]
 
 
-def _candidates(scene: Scene, text: Text) -> tuple[Floats, Floats, Floats]:
-    """Return boxes and lines (candidates, 4) of a text, and their cost: inf where it can't be."""
+def _choose(
+    every: Sequence[Candidates], chosen: list[int | None], own: int, *, pushing: bool
+) -> None:
+    """Let a text take its best place, and if `pushing`, one from which it pushes the fewest others.
+
+    Those it pushes away choose again when it is their turn.
+    """
+    boxes, lines, cost = every[own]
+    others = [i for i, place in enumerate(chosen) if place is not None and i != own]
+    blocked = np.zeros((len(boxes), len(others)), dtype=bool)
+    if others:
+        theirs = [(every[i], chosen[i]) for i in others]
+        their_boxes = np.stack([each[0][c] for each, c in theirs])
+        their_lines = np.stack([each[1][c] for each, c in theirs])
+        blocked |= overlap(boxes, their_boxes) | crosses(their_lines, boxes).T
+        blocked |= crosses(lines, their_boxes) | cross(lines, their_lines)
+    total = cost + PUSHED * blocked.sum(axis=1) if pushing else np.array(cost)
+    if not pushing:
+        total[blocked.any(axis=1)] = math.inf
+    best = int(np.argmin(total))
+    chosen[own] = best if math.isfinite(total[best]) else None
+    if chosen[own] is not None:
+        for i, away in zip(others, blocked[best], strict=True):
+            chosen[i] = None if away else chosen[i]
+
+
+def _candidates(scene: Scene, text: Text) -> Candidates:
+    """Return where a text may stand; of infinite cost is what covers what it must not."""
     (x, y), (width, height) = text.at, text.size
     polar = [
         (distance, angle, turn)

@@ -2,7 +2,7 @@
 
 Recipes as they stand: ablations have a picture of their own. Where methods are few every one is
 named; of many the front and the baselines are, others as far as there is room, and the rest has
-its place in the table as a number, which a key beside the panel explains.
+its place in the table as a number, which a key in the panel explains.
 """
 
 import math
@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
 from benchmark.leaderboard.pictures import theme
-from benchmark.leaderboard.pictures.labels import KEY_WIDTH, Point, key_columns, label
+from benchmark.leaderboard.pictures.labels import Point, label
 from benchmark.leaderboard.pictures.placement import Floats, crosses
 from benchmark.leaderboard.pictures.theme import FAINT, LABEL
 from benchmark.leaderboard.statistics.fronts import pareto_front
@@ -22,7 +22,7 @@ from benchmark.leaderboard.tables import Row, Tables, chance, order_blind_ceilin
 
 PANEL = 5.6, 4.2  # inches
 FEW = 14  # methods of a table that are all named
-WIDE = 7.9, 5.4  # inches, of a panel with more, which has a line of its own, and a key
+WIDE = 9.4, 5.6  # inches, of a panel with more, which has a line of its own
 MARKER, SMALL = 7.0, 5.6  # points, of one and of many
 Level = tuple[float, str]  # percent, and what it means
 LEAST, CLOSE = 25.0, 18.0  # percent that an axis shows, of few and of many methods: less makes
@@ -31,12 +31,10 @@ LEAST, CLOSE = 25.0, 18.0  # percent that an axis shows, of few and of many meth
 
 def draw(found: Tables) -> str:
     """Return the picture as SVG."""
-    columns = 1 if crowded(found) else min(2, len(found))
+    many = crowded(found)
+    columns, (width, height) = (1, WIDE) if many else (min(2, len(found)), PANEL)
     rows = math.ceil(len(found) / columns)
-    width, height = PANEL[0] * columns, PANEL[1]
-    if crowded(found):
-        width, height = WIDE[0] + KEY_WIDTH / 72 * _keys(found), WIDE[1]
-    with theme.drawing(width, height * rows) as (figure, svg):
+    with theme.drawing(width * columns, height * rows) as (figure, svg):
         fill(figure, found, rows, columns)
         return svg()
 
@@ -47,39 +45,23 @@ def crowded(found: Tables) -> bool:
 
 
 def fill(figure: Figure, found: Tables, rows: int, columns: int) -> None:
-    """Draw a panel per table into `figure`, in a grid; of crowded ones each beside its key."""
-    keys: list[Axes | None] = [None] * len(found)
-    if crowded(found):
-        ratios = [WIDE[0], KEY_WIDTH / 72 * _keys(found)]
-        pairs = figure.subplots(rows, 2, squeeze=False, width_ratios=ratios)
-        panels, keys = list(pairs[:, 0]), list(pairs[:, 1])
-        for key in pairs[:, 1]:
-            key.set_axis_off()
-    else:
-        panels = list(figure.subplots(rows, columns, squeeze=False).flat)
-    every = [recipes(table) for table in found.values()]
+    """Draw a panel per table into `figure`, in a grid."""
+    panels = list(figure.subplots(rows, columns, squeeze=False).flat)
+    every, many = [recipes(table) for table in found.values()], crowded(found)
     kinds = [row.kind for table in every for row in table]
     theme.legend(figure, kinds, theme.meaning("Pareto front", "-"))
-    points, drawn = [], []
-    for panel, name, table in zip(panels, found, every, strict=False):
-        there = _points(table, many=crowded(found))
-        drawn.append(_panel(panel, name, table, there))
-        points.append(there)
+    points = [_points(table, many=many) for table in every]
+    drawn = [_panel(*each) for each in zip(panels, found, every, points, strict=False)]
     for panel in panels[len(found) :]:
         panel.set_axis_off()
     if (layout := figure.get_layout_engine()) is not None:
         layout.execute(figure)  # labels are placed in what is left
     figure.set_layout_engine("none")
-    for panel, key, there, (front, levels) in zip(panels, keys, points, drawn, strict=False):
+    for panel, there, (front, levels) in zip(panels, points, drawn, strict=False):
         for percent, text in levels:
             _say(panel, percent, text, there, front)
         first = sorted(there, key=lambda each: (not each.bold, not each.needed, each.number))
-        label(panel, key, first, front)
-
-
-def _keys(found: Tables) -> int:
-    """Return how many columns the longest key has."""
-    return max(key_columns(len(recipes(table)), WIDE[1] - 1) for table in found.values())
+        label(panel, first, front, [percent for percent, _ in levels], many=many)
 
 
 def _points(table: Sequence[Row], *, many: bool) -> list[Point]:
@@ -169,6 +151,6 @@ def _say(panel: Axes, percent: float, text: str, points: Sequence[Point], front:
         said.xy = (float(right), percent)
         said.set_position((-2 if right else 2, 3 if above else -3))
         said.set(ha="right" if right else "left", va="bottom" if above else "top")
-        box = np.array(said.get_window_extent().padded(MARKER / 2).extents)
+        box = np.array(said.get_window_extent().padded(MARKER).extents)
         if not crosses(lines, box[None]).any():
             break

@@ -128,7 +128,7 @@ def legend(figure: Figure, kinds: Iterable[Kind | None], *others: Line2D | None)
     ]
     handles += [each for each in others if each]
     if handles:
-        columns = max(2, int(figure.get_figwidth() / 1.9))
+        columns = max(2, int(figure.get_figwidth() / 1.8))
         figure.legend(
             handles=handles,
             loc="outside upper left",

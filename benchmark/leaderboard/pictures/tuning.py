@@ -20,7 +20,7 @@ from benchmark.results.tuning import Evidence, means
 
 WIDTH = 9.6  # inches
 EDGES = 0.65, 0.15  # inches, left and right of panels
-TITLE, AXIS = 0.4, 0.5  # inches, above and below panels
+TITLE, AXIS = 0.36, 0.46  # inches, above and below panels
 LEGEND = 0.35  # inches
 CELL = 1.9, 0.98  # inches, the widest panel of a method; how high it is
 ACROSS, LETTER = 7, 0.058  # panels in a line; inches, about, of a letter of a name above one
