@@ -44,12 +44,13 @@ and beside our own count of parameters and GFLOPs."""
 WRITTEN = "Written by `benchmark leaderboard` from the records here, never by hand."
 LEGEND = """\
 **time**: whether the method can tell a clip from the same clip in another order; in the picture
-filled points can, rings can't, and diamonds are baselines. **top-1**: accuracy in percent on the
-test split, read once, with the last weights; the mean over seeds ± their sample standard deviation.
-**95 % interval**: of that accuracy over new seeds and new videos. **rank**: between which ranks the
-row lies, all rows of the table at once with 95 %: rows whose ranks overlap are not told apart; no
-interval covers tuning, the copy of the dataset, or other datasets
-([formulas](../README.md#how-sure-is-that)). **tunable**: parameters that train, the head included.
+filled points can, hollow ones can't, diamonds are baselines, and a number is a row of the table,
+counted from its top. **top-1**: accuracy in percent on the test split, read once, with the last
+weights; the mean over seeds ± their sample standard deviation. **95 % interval**: of that accuracy
+over new seeds and new videos. **rank**: between which ranks the row lies, all rows of the table at
+once with 95 %: rows whose ranks overlap are not told apart; no interval covers tuning, the copy of
+the dataset, or other datasets ([formulas](../README.md#how-sure-is-that)). **tunable**: parameters
+that train, the head included.
 **GFLOPs**: multiply-accumulates of a view, in billions, × views of a video, which is what papers
 call GFLOPs; *merged*: counted after the method's layers are merged into the frozen ones.
 **training**: wall time of a run. **Chance**, below a table and dotted in the picture: the accuracy
@@ -148,7 +149,9 @@ def sections(found: Tables, printed: Published | None = None) -> list[str]:
         papers = beside_papers(rows, printed, intervals)
         parts += [papers] if papers else []
         if changed := ablations(rows):
-            parts += [f"### Ablations on {escape(name.split('/')[1])}\n", ABLATIONS]
+            told = ABLATIONS in parts
+            parts.append(f"### Ablations on {escape(name.split('/')[1])}\n")
+            parts += [] if told else [ABLATIONS]
             parts.append(_ablation_table(rows, changed))
     return [*parts, _overall(found)] if found else []
 
@@ -209,6 +212,8 @@ def pictured(found: Tables) -> list[str]:
 
 def described(name: str, found: Tables) -> str:
     """Return what stands in for a picture of a board where it isn't seen."""
+    if name not in ("accuracy", "intervals"):
+        return PICTURES[name]
     parts = []
     for name_of, rows in list(found.items())[:PICTURED]:
         ours = recipes(rows)
@@ -216,7 +221,7 @@ def described(name: str, found: Tables) -> str:
         ends = (f"{row.method} {100 * row.top1.mean:.1f} %" for row in (best, least))
         from_to = " to ".join(ends) if len(ours) > 1 else next(ends)
         parts.append(f"{name_of.split('/')[1]}: {_count(len(ours), 'method')}, {from_to}")
-    return f"{PICTURES[name]}; {'; '.join(parts)}" if name != "ablations" else PICTURES[name]
+    return f"{PICTURES[name]}; {'; '.join(parts)}"
 
 
 def picture(name: str, text: str) -> str:
