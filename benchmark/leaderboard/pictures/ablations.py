@@ -53,7 +53,7 @@ def _panel(panel: Axes, title: str, rows: Sequence[Row], lines: int) -> None:
     name_lines(panel, names, [kind if row is first else None for row in rows])
     for text, row in zip(panel.get_yticklabels(), rows, strict=True):
         text.set_color(theme.INK)
-        text.set_weight("normal" if row.ablation else "bold")
+        text.set_fontweight("normal" if row.ablation else "bold")
     panel.set_ylim(lines - 0.5, -0.7)
     panel.set_title(title, fontsize=10, parse_math=False)
     panel.set_xlabel("top-1 accuracy (%)")

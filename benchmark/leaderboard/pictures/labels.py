@@ -176,8 +176,10 @@ def _explain(panel: Axes, scene: Scene, points: Sequence[Point], levels: Sequenc
     for i, each in enumerate(points):
         column, line = divmod(i, count)
         at = x + column * width, y - (line + 1) * height
+        across, up = panel.transAxes.inverted().transform(at).tolist()
         panel.text(
-            *panel.transAxes.inverted().transform(at),
+            across,
+            up,
             f"{each.number:>2}  {each.name}",
             transform=panel.transAxes,
             va="center",

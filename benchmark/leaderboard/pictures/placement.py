@@ -172,7 +172,7 @@ def _holds(boxes: Floats, x: float, y: float) -> Flags:
 def overlap(one: Floats, other: Floats) -> Flags:
     """Return (one, other): whether boxes share any area."""
     a, b = one[:, None], other[None]
-    found: Flags = (a[..., :2] < b[..., 2:]).all(axis=-1) & (b[..., :2] < a[..., 2:]).all(axis=-1)
+    found: Flags = np.all((a[..., :2] < b[..., 2:]) & (b[..., :2] < a[..., 2:]), axis=-1)
     return found
 
 

@@ -66,7 +66,8 @@ def fill(figure: Figure, found: Tables, rows: int, columns: int) -> None:
 
 def _points(table: Sequence[Row], *, many: bool) -> list[Point]:
     found = [(max(1.0, _tunable(row)), 100 * row.top1.mean) for row in table]
-    front = pareto_front(*zip(*found, strict=True), ("lower", "higher"))
+    xs, ys = [x for x, _ in found], [y for _, y in found]
+    front = pareto_front(xs, ys, ("lower", "higher"))
     points = []
     for number, (row, (x, y), on_it) in enumerate(zip(table, found, front, strict=True), 1):
         spread = 100 * (row.top1.sd or 0.0)

@@ -3,7 +3,7 @@
 import io
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -147,7 +147,7 @@ def axes(figure: Figure, left: float, top: float, width: float, height: float) -
     return figure.add_axes(box)
 
 
-def meaning(text: str, line: str, *, there: bool = True) -> Line2D | None:
+def meaning(text: str, line: Literal["-", "--", ":"], *, there: bool = True) -> Line2D | None:
     """Return a line for a legend, None where there is none such."""
     return Line2D([], [], color=FAINT, linestyle=line, linewidth=1, label=text) if there else None
 
