@@ -22,7 +22,7 @@ KINDS = {
     "terminate": "SIGTERM of a run",
     "stop": "SIGSTOP of a run, then SIGCONT",
     "worker": "SIGKILL of a loader worker",
-    "launcher": "SIGKILL of `benchmark sweep`",
+    "launcher": "SIGKILL of the sweep itself",
     "disk": "the disk full, then free",
     "ray": "SIGKILL of a run's Ray worker",
     "requeue": "`scontrol requeue` of a run's job",
