@@ -1,6 +1,5 @@
 """Answers of a trained model for anyone's videos, each as its recipe tests a video."""
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from benchmark.recipes.schema import Recipe
 from datamodules.datasets.folder import VIDEOS
 from datamodules.decoding.video import DecodeError, ReadError
 from datamodules.loading.clips import AllViews
+from datamodules.shards import paths
 
 PICTURES = frozenset(".jpg .jpeg .png .bmp .webp".split())  # frames, of which a folder is a video
 FEW = 4  # videos that are not worth a process of their own
@@ -52,16 +52,16 @@ def videos_in(places: Sequence[Path]) -> list[str]:
     """Return the videos that files and folders stand for, folders in the order of the alphabet.
 
     A file is one, whatever its name; a folder of pictures is one, too. Of other folders all files
-    below whose name ends as a video's does.
+    below whose name ends as a video's does. What was packed into shards is named as before.
 
     Raises:
         UserError: A place is not there, or a folder holds no video.
     """
     found: list[str] = []
     for place in places:
-        if not os.path.exists(place):
+        if not paths.exists(place):
             raise UserError(f"no video {place}")
-        own = list(_below(place)) if place.is_dir() else [str(place)]
+        own = list(_below(place)) if paths.is_folder(place) else [str(place)]
         if not own:
             raise UserError(f"{place}: there is no video in it ({', '.join(sorted(VIDEOS))})")
         found += own
@@ -71,16 +71,16 @@ def videos_in(places: Sequence[Path]) -> list[str]:
 def _below(place: Path) -> Iterator[str]:
     """Yield a folder itself where it holds the frames of a video, else the videos below it."""
     try:
-        entries = sorted(place.iterdir())
+        entries = paths.scan(place)
     except OSError as error:
         raise UserError(f"{place}: {error.strerror}") from None
-    shown = [each for each in entries if not each.name.startswith(".")]
-    files = [each for each in shown if not each.is_dir()]
+    shown = [(place / name, is_folder) for name, is_folder in entries if not name.startswith(".")]
+    files = [each for each, is_folder in shown if not is_folder]
     if files and all(each.suffix.lower() in PICTURES for each in files):
         yield str(place)
         return
-    for each in shown:
-        if each.is_dir():
+    for each, is_folder in shown:
+        if is_folder:
             yield from _below(each)
         elif each.suffix.lower() in VIDEOS:
             yield str(each)

@@ -87,7 +87,11 @@ class Classification(LightningModule):
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Seed this step's draws, so that a resumed run makes those of an uninterrupted one."""
         key = (self.seed, self.trainer.current_epoch, batch_idx, self.trainer.global_rank)
-        torch.manual_seed(int(SeedSequence(key).generate_state(1, np.uint64)[0]))
+        number = int(SeedSequence(key).generate_state(1, np.uint64)[0])
+        # torch.manual_seed asks every kind of device, noting a stack for what is not there: 0.4 ms
+        torch.default_generator.manual_seed(number)
+        if self.device.type != "cpu":
+            torch.get_device_module(self.device).manual_seed(number)
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
         """Return loss, its sum and the number of right answers of clips (B, C, T, H, W).

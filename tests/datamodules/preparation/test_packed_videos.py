@@ -18,7 +18,10 @@ import pytest
 import torch
 from augments import AS_IT_IS
 from make_videos import greys, remux, scene, with_matrix, write
+from trained import a_checkpoint, a_video
 
+from benchmark import load_checkpoint
+from benchmark.inference.predict import predict, videos_in
 from benchmark.training.evaluation import Scores
 from benchmark.training.provenance import data_provenance
 from datamodules import files
@@ -226,3 +229,27 @@ def test_anybody_can_read_them(both: tuple[DatasetInfo, DatasetInfo], out: Path)
             assert own == {each.name: each.read_bytes() for each in path.iterdir()}
         else:
             assert own == {path.suffix[1:]: path.read_bytes()}
+
+
+@pytest.mark.slow
+def test_predict_finds_packed_videos_by_their_names_and_answers_alike(
+    tmp_path: Path, out: Path
+) -> None:
+    for split in ("train", "test"):
+        for name in ("a/1.mp4", "a/deep/2.mp4", "b/3.mp4"):
+            a_video(tmp_path / "old" / split / name)
+    pack(folder(root=tmp_path / "old"), out, workers=1)
+    model = load_checkpoint(a_checkpoint(tmp_path), ["workers=0"])
+
+    def answers(root: Path) -> dict[str, list[float]]:
+        videos = videos_in([root / "train" / "b" / "3.mp4", root / "test" / "a"])
+        found = predict(model, videos)
+        return {
+            str(Path(each.video).relative_to(root)): each.probabilities.tolist()
+            for each in found
+            if each.probabilities is not None
+        }
+
+    packed = answers(out)
+    assert packed == answers(tmp_path / "old")
+    assert list(packed) == ["train/b/3.mp4", "test/a/1.mp4", "test/a/deep/2.mp4"]
