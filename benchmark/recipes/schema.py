@@ -241,6 +241,9 @@ def is_execution_key(key: str) -> bool:
     return key in FREE_WHERE or bool(METADATA.get(key, {}).get("where"))
 
 
+_SECTIONS = {kind for kind in SCHEMA.values() if is_dataclass(kind)}
+
+
 class _OtherwiseError(Exception):
     """A value is not of its type, is missing, or refers to another."""
 
@@ -279,8 +282,8 @@ def _unset(given: dataclasses.Field[Any]) -> Any:
 
 def _value(kind: Any, value: Any) -> Any:
     """Return a value of type `kind`."""
-    if is_dataclass(kind):
-        return kind(**_section(kind, value))  # type: ignore[operator]
+    if kind in _SECTIONS:
+        return kind(**_section(kind, value))
     if kind is float and type(value) in (int, float):
         try:
             return float(value)
