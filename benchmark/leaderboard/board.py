@@ -81,7 +81,8 @@ def _update(*, trusting: bool) -> None:
     for protocol, records in found.items():
         folder = record.RESULTS / protocol
         page = pages.board(protocol, records, tables[protocol])
-        if not (trusting and _holds(folder / PAGE, page) and _drawn(folder, times[protocol])):
+        drawn = _drawn(folder, tables[protocol], times[protocol])
+        if not (trusting and _holds(folder / PAGE, page) and drawn):
             _write(folder, render(protocol, records, tables[protocol]))
     for folder in _boards() - {record.RESULTS / protocol for protocol in found}:
         _write(folder, {})
@@ -93,9 +94,10 @@ def _update(*, trusting: bool) -> None:
             _write_file(index, text)
 
 
-def _drawn(folder: Path, newest: int) -> bool:
+def _drawn(folder: Path, found: Tables, newest: int) -> bool:
     """Return whether all that is drawn of a protocol is there, and younger than its records."""
-    names = [*PICTURES, *([INTERACTIVE] if interactive_possible() else [])]
+    drawn = [f"{name}{theme}.svg" for name in pages.pictured(found) for theme in ("", "-dark")]
+    names = [*drawn, *([INTERACTIVE] if interactive_possible() else [])]
     files = [folder / name for name in names]
     return all(each.exists() and each.stat().st_mtime_ns > newest for each in files)
 

@@ -3,12 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
+from benchmark.leaderboard.statistics.differences import Difference
 from benchmark.leaderboard.statistics.fronts import Direction
 from benchmark.leaderboard.statistics.scores import (
     performance_memory_tradeoff,
     performance_parameter_tradeoff,
 )
-from benchmark.leaderboard.tables import Row
+from benchmark.leaderboard.tables import Row, recipe_of
 from benchmark.recipes.name import RunName
 from benchmark.results.record import Record
 from benchmark.results.schema import Cost
@@ -82,11 +83,23 @@ def _interval(row: Row) -> str:
     return f"{100 * low:.1f}–{100 * high:.1f}{unknown}"
 
 
-def _to_full(row: Row) -> str:
-    if (found := row.to_full) is None:
+def _difference(found: Difference | None) -> str:
+    if found is None:
         return MISSING
     unknown = "" if found.seeds_known else ", seeds unknown"
     return f"{100 * found.value:+.1f} ({100 * found.low:+.1f} to {100 * found.high:+.1f}{unknown})"
+
+
+def _time(row: Row) -> str | None:
+    return None if row.kind is None else "yes" if row.kind.sees_time else "no"
+
+
+def _kind(row: Row) -> str | None:
+    return None if row.kind is None else str(row.kind)
+
+
+def _recipe(row: Row) -> str | None:
+    return recipe_of(row) if row.ablation else None
 
 
 def _ppt(row: Row) -> float:
@@ -166,6 +179,7 @@ def _commit(run: Record) -> str:
 
 COLUMNS = (
     Column("method", "method", "", None, lambda row: row.method, lambda row: row.method, True),
+    Column("time", "time", "", None, _time, lambda row: _time(row) or MISSING, True),
     Column("top1", "top-1 %", "fraction", "higher", lambda row: row.top1.mean, _accuracy, True),
     Column(
         "interval",
@@ -191,7 +205,15 @@ COLUMNS = (
         "fraction",
         "higher",
         lambda row: row.to_full.value if row.to_full else None,
-        _to_full,
+        lambda row: _difference(row.to_full),
+    ),
+    Column(
+        "to_recipe",
+        "to recipe",
+        "fraction",
+        "higher",
+        lambda row: row.to_recipe.value if row.to_recipe else None,
+        lambda row: _difference(row.to_recipe),
     ),
     _mean("top5", "top-5 %", "fraction", "higher", lambda run: run.metrics.top5, _percent),
     _mean(
@@ -302,6 +324,8 @@ COLUMNS = (
     ),
     Column("ppt", "PPT", "fraction", "higher", _ppt, _score(_ppt)),
     Column("pmt", "its memory twin", "fraction", "higher", _pmt, _score(_pmt)),
+    Column("kind", "kind", "", None, _kind, lambda row: _kind(row) or MISSING),
+    Column("ablation_of", "ablation of", "", None, _recipe, lambda row: _recipe(row) or MISSING),
     _name("protocol", "protocol", lambda run: RunName.parse(run.name).protocol),
     _name("tuned", "tuned", _tuned),
     _name("hardware", "hardware", _hardware),

@@ -11,7 +11,7 @@ from benchmark.errors import UserError
 from benchmark.leaderboard.columns import COLUMNS, aligned
 from benchmark.leaderboard.statistics.differences import Difference, difference, sign_flip_test
 from benchmark.leaderboard.statistics.estimates import estimates, summarize
-from benchmark.leaderboard.tables import Row
+from benchmark.leaderboard.tables import Row, kind_of
 from benchmark.recipes.name import RunName
 from benchmark.results import answers, predictions, record, splits
 from benchmark.results.record import Record
@@ -203,7 +203,9 @@ def _answers(file: Path, tested: Split) -> NDArray[np.bool_]:
 
 def _row(records: Sequence[Record]) -> Row:
     top1 = summarize([run.metrics.top1 for run in records])
-    return Row(RunName.parse(records[0].name).row, tuple(records), top1)
+    name = RunName.parse(records[0].name)
+    kind = None if name.options else kind_of(records[0].recipe.get("method"))
+    return Row(name.row, tuple(records), top1, kind=kind)
 
 
 def _confusion_counts(files: Sequence[Path], records: Sequence[Record]) -> Floats | str:

@@ -1,5 +1,6 @@
 """The leaderboard's pages in Markdown: a board per protocol, an index; functions of the records."""
 
+import html
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -12,9 +13,12 @@ from benchmark.leaderboard.tables import (
     PICTURED,
     Row,
     Tables,
+    ablations,
     chance,
     data_change,
     order_blind_ceiling,
+    recipe_of,
+    recipes,
     tables,
 )
 from benchmark.recipes.compose import changes
@@ -28,6 +32,7 @@ PICTURES = {  # by what is shown of a protocol: their files are NAME.svg and NAM
     "intervals": "top-1 accuracy of each method, its seeds and its interval",
     "curves": "training curves",
     "heat_map": "top-1 accuracy of every method on every dataset",
+    "ablations": "top-1 accuracy of each ablation beside its recipe",  # where there are any
 }
 NOTE = "Accuracies are means over seeds, on the test split, with the last weights."
 DIRTY = "†"
@@ -38,11 +43,14 @@ PAPERS = """\
 and beside our own count of parameters and GFLOPs."""
 WRITTEN = "Written by `benchmark leaderboard` from the records here, never by hand."
 LEGEND = """\
-**top-1**: accuracy in percent on the test split, read once, with the last weights; the mean over
-seeds ± their sample standard deviation. **95 % interval**: of that accuracy over new seeds and new
-videos. **rank**: between which ranks the row lies, all rows at once with 95 %: rows whose ranks
-overlap are not told apart; no interval covers tuning, the copy of the dataset, or other datasets
-([formulas](../README.md#how-sure-is-that)). **tunable**: parameters that train, the head included.
+**time**: whether the method can tell a clip from the same clip in another order; in the picture
+filled points can, hollow ones can't, diamonds are baselines, and a number is a row of the table,
+counted from its top. **top-1**: accuracy in percent on the test split, read once, with the last
+weights; the mean over seeds ± their sample standard deviation. **95 % interval**: of that accuracy
+over new seeds and new videos. **rank**: between which ranks the row lies, all rows of the table at
+once with 95 %: rows whose ranks overlap are not told apart; no interval covers tuning, the copy of
+the dataset, or other datasets ([formulas](../README.md#how-sure-is-that)). **tunable**: parameters
+that train, the head included.
 **GFLOPs**: multiply-accumulates of a view, in billions, × views of a video, which is what papers
 call GFLOPs; *merged*: counted after the method's layers are merged into the frozen ones.
 **training**: wall time of a run. **Chance**, below a table and dotted in the picture: the accuracy
@@ -53,6 +61,13 @@ What **{ceiling}** means here: a model that is blind to the order of frames cann
 often. The test split holds every clip together with its frame-reversed twin, such a model answers
 both alike, and only one of the two answers is right. Above it (the dashed line) a method sees time.
 """
+ABLATIONS = """\
+Recipes with an option changed, each below its recipe as that stands. **to recipe**: how many points
+more often right it is, with the 95 % interval of that one difference, which knows nothing of the
+others. Ablations have no rank, and no rank or interval of a recipe hangs on them.
+"""
+ABLATED = ("top1", "interval", "to_recipe", "seeds", "trained_parameters", "macs_per_view",
+           "train_seconds")  # fmt: skip
 RULES = """\
 ## Rules
 
@@ -100,7 +115,7 @@ def board(protocol: str, records: Sequence[Record], found: Tables | None = None)
     """
     found = tested(records) if found is None else found
     parts = [f"{TITLE}{escape(protocol)}\n", f"{WRITTEN} [All boards](../README.md)\n"]
-    first, *others = (picture(name, text) for name, text in PICTURES.items())
+    first, *others = (picture(name, described(name, found)) for name in pictured(found))
     parts += [first, LEGEND] if found else []
     parts += sections(found)
     if any(each.recipe.get("tuned") for each in records):
@@ -129,10 +144,15 @@ def sections(found: Tables, printed: Published | None = None) -> list[str]:
             parts.append(BLIND.format(ceiling=f"{100 * ceiling:.0f} %"))
         if other := data_change(found, name):
             parts.append(f"**Not the data of the first table of this name:** {escape(other)}.\n")
-        parts += [_table(rows), *(f"{note}\n" for note in notes(rows))]
+        parts += [_table(recipes(rows)), *(f"{note}\n" for note in notes(rows))]
         intervals = {row.method: row.interval for row in rows if row.interval}
         papers = beside_papers(rows, printed, intervals)
         parts += [papers] if papers else []
+        if changed := ablations(rows):
+            told = ABLATIONS in parts
+            parts.append(f"### Ablations on {escape(name.split('/')[1])}\n")
+            parts += [] if told else [ABLATIONS]
+            parts.append(_ablation_table(rows, changed))
     return [*parts, _overall(found)] if found else []
 
 
@@ -140,7 +160,7 @@ def _overall(found: Tables) -> str:
     """Return a table of the methods over all data of a backbone, "" where there is but one."""
     of_backbone: dict[str, list[dict[str, float | None]]] = {}
     for name, rows in found.items():
-        accuracies: dict[str, float | None] = {row.method: row.top1.mean for row in rows}
+        accuracies: dict[str, float | None] = {r.method: r.top1.mean for r in recipes(rows)}
         of_backbone.setdefault(name.split("/", 2)[2], []).append(accuracies)
     parts = []
     for backbone, datasets in of_backbone.items():
@@ -167,15 +187,16 @@ def index(boards: Mapping[str, Tables]) -> str:
     if not boards:
         return "\n".join([*parts, "There are no records yet: `make sweep` makes some.\n"])
     first = next(iter(boards))
-    parts.append(picture(f"{first}/accuracy", PICTURES["accuracy"]))
+    parts.append(picture(f"{first}/accuracy", described("accuracy", boards[first])))
     cells = []
     for protocol, found in boards.items():
         for name, rows in found.items():
             _, data, backbone = name.split("/", 2)
-            best = next(column.text(rows[0]) for column in COLUMNS if column.name == "top1")
+            ours = recipes(rows)
+            best = next(column.text(ours[0]) for column in COLUMNS if column.name == "top1")
             runs = sum(len(row.records) for row in rows)
             place = f"[{escape(protocol)}]({protocol}/README.md)", escape(data), escape(backbone)
-            cells.append([*place, str(len(rows)), str(runs), code(rows[0].method), best])
+            cells.append([*place, str(len(ours)), str(runs), code(ours[0].method), best])
     header = ("board", "data", "backbone", "methods", "runs", "best", "top-1 %")
     parts.append(table(header, cells, left=(0, 1, 2, 5)))
     judged = (estimates, differences, ranks, scores)
@@ -183,8 +204,34 @@ def index(boards: Mapping[str, Tables]) -> str:
     return "\n".join(parts)
 
 
+def pictured(found: Tables) -> list[str]:
+    """Return the names of the pictures that a board has: of ablations where there are any."""
+    shown = list(found.values())[:PICTURED]
+    return [name for name in PICTURES if name != "ablations" or any(map(ablations, shown))]
+
+
+def described(name: str, found: Tables) -> str:
+    """Return what stands in for a picture of a board where it isn't seen."""
+    if name not in ("accuracy", "intervals"):
+        return PICTURES[name]
+    parts = []
+    for name_of, rows in list(found.items())[:PICTURED]:
+        ours = recipes(rows)
+        best, least = ours[0], ours[-1]
+        ends = (f"{row.method} {100 * row.top1.mean:.1f} %" for row in (best, least))
+        from_to = " to ".join(ends) if len(ours) > 1 else next(ends)
+        parts.append(f"{name_of.split('/')[1]}: {_count(len(ours), 'method')}, {from_to}")
+    return f"{PICTURES[name]}; {'; '.join(parts)}"
+
+
 def picture(name: str, text: str) -> str:
-    """Return a picture for a page: NAME.svg, on dark pages NAME-dark.svg."""
+    """Return a picture for a page: NAME.svg, on dark pages NAME-dark.svg.
+
+    Args:
+        name: Of the file.
+        text: What is said where the picture isn't seen.
+    """
+    text = html.escape(" ".join(text.split())).replace("`", "'")
     return (
         "<picture>\n"
         f'  <source media="(prefers-color-scheme: dark)" srcset="{name}-dark.svg">\n'
@@ -206,7 +253,7 @@ def plain(records: Iterable[Record], *, every: bool = False) -> str:
         names = [RunName.parse(row.records[0].name) for row in rows]
         shared = shared_overrides(names)
         lines = [[column.title for column in shown]]
-        for run, row in zip(names, rows, strict=True):
+        for run, row in sorted(zip(names, rows, strict=True), key=lambda each: each[1].ablation):
             method = f"{run.without(shared).row}{marks(row)}"
             lines.append([method, *(column.text(row) for column in shown[1:])])
         other = data_change(found, name)
@@ -254,10 +301,27 @@ def _time_spread(row: Row) -> float:
 def _table(rows: Sequence[Row]) -> str:
     shown, cells = chosen(), []
     for row in rows:
-        marked = f"{DIRTY if _dirty(row) else ''}{MIXED if _mixed(row) else ''}{marks(row)}"
         method, *numbers = (column.text(row) for column in shown)
-        cells.append([f"{code(method)}{marked}", *map(escape, numbers)])
+        cells.append([f"{code(method)}{_marked(row)}", *map(escape, numbers)])
     return table([column.title for column in shown], cells)
+
+
+def _ablation_table(rows: Sequence[Row], changed: Mapping[str, Sequence[Row]]) -> str:
+    """Return a table of ablations, each recipe's below the recipe, in the order of `rows`."""
+    named, cells = {row.method: row for row in rows}, []
+    shown = [column for name in ABLATED for column in COLUMNS if column.name == name]
+    order = [recipe_of(row) for row in [*recipes(rows), *rows]]
+    for recipe in sorted(changed, key=order.index):
+        for row in [*([named[recipe]] if recipe in named else []), *changed[recipe]]:
+            numbers = (escape(column.text(row)) for column in shown)
+            cells.append([f"{code(row.method)}{_marked(row)}", *numbers])
+            if row is named.get(recipe):
+                cells[-1] = [f"**{cells[-1][0]}**", *cells[-1][1:]]
+    return table(["ablation", *(column.title for column in shown)], cells)
+
+
+def _marked(row: Row) -> str:
+    return f"{DIRTY if _dirty(row) else ''}{MIXED if _mixed(row) else ''}{marks(row)}"
 
 
 def _count(number: int, noun: str) -> str:

@@ -1,24 +1,44 @@
 """Records side by side: a table per protocol, data and backbone, a row per method.
 
-Records of one name may be of different data: then each data has a table of its own.
+Records of one name may be of different data: then each data has a table of its own. A row whose
+recipe has an option changed (`st_adapter,width=24`) is an ablation of the row without: what is
+concluded of recipes as they stand hangs on no ablation.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
-from typing import overload
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 
+from benchmark.errors import UserError
 from benchmark.leaderboard.statistics.differences import Difference
 from benchmark.leaderboard.statistics.differences import difference as difference_of
 from benchmark.leaderboard.statistics.estimates import Estimate, Summary, estimates, summarize
 from benchmark.leaderboard.statistics.ranks import Ranks, ranks
+from benchmark.lookup.method_facts import method_facts
+from benchmark.recipes.method_list import BASELINES
 from benchmark.recipes.name import RunName
 from benchmark.results.answers import Evidence, evidence
 from benchmark.results.record import Record
 from datamodules.identity import DataIdentity, difference
+
+
+class Kind(NamedTuple):
+    """What a method is to a reader of the board.
+
+    Attributes:
+        baseline: Whether it is what others are measured against.
+        sees_time: Whether it can tell a clip from the same clip in another order.
+    """
+
+    baseline: bool
+    sees_time: bool
+
+    def __str__(self) -> str:
+        return "baseline" if self.baseline else "video method" if self.sees_time else "control"
 
 
 @dataclass(frozen=True)
@@ -30,8 +50,12 @@ class Row:
         records: One per seed.
         top1: Mean and spread of its accuracy (fractions).
         estimate: Its accuracy over new seeds and new videos; None: its answers are not kept.
-        ranks: Which it may have among the rows of its table; None likewise, or too few seeds.
+        ranks: Which it may have among the recipes of its table; None likewise, or too few seeds, or
+            an ablation.
         full: Full fine-tuning in the same table, if there is such a row.
+        kind: What its method is; None: no file says so, or an ablation, whose option may change it.
+        ablation: Whether it is a recipe with an option changed, in a table that has others.
+        recipe: Of an ablation the row of its recipe as it stands, if there is one.
     """
 
     method: str
@@ -40,6 +64,9 @@ class Row:
     estimate: Estimate | None = None
     ranks: Ranks | None = None
     full: "Row | None" = None
+    kind: Kind | None = None
+    ablation: bool = False
+    recipe: "Row | None" = None
 
     @property
     def interval(self) -> tuple[float, float] | None:
@@ -49,9 +76,17 @@ class Row:
     @property
     def to_full(self) -> Difference | None:
         """How much more often it is right than full fine-tuning; None: nobody can tell."""
-        if not self.full or self.method == FULL or not self.estimate or not self.full.estimate:
+        return None if self.method == FULL else self._less(self.full)
+
+    @property
+    def to_recipe(self) -> Difference | None:
+        """How much more often an ablation is right than its recipe; None: nobody can tell."""
+        return self._less(self.recipe)
+
+    def _less(self, other: "Row | None") -> Difference | None:
+        if not other or not self.estimate or not other.estimate:
             return None
-        return difference_of(self.estimate, self.full.estimate)
+        return difference_of(self.estimate, other.estimate)
 
     @property
     def merged(self) -> bool:
@@ -75,8 +110,20 @@ Tables = dict[str, list[Row]]  # "protocol/data/backbone" -> rows, the best firs
 OTHER = ", other data"  # behind a table's name: its data is not that of the first one of this name
 
 
+def kind_of(method: Mapping[str, Any] | None) -> Kind | None:
+    """Return what a recipe's `method` section is, None where no file says so."""
+    if not method or "name" not in method:
+        return None
+    try:
+        return Kind(method["name"] in BASELINES, method_facts(method).sees_time)
+    except UserError:  # its file is gone, or in somebody's own folder
+        return None
+
+
 def tables(
-    records: Iterable[Record], evidence: Callable[[Record], Evidence | None] = evidence
+    records: Iterable[Record],
+    evidence: Callable[[Record], Evidence | None] = evidence,
+    kind: Callable[[Mapping[str, Any] | None], Kind | None] = kind_of,
 ) -> Tables:
     """Return the records by protocol, data and backbone, then by method, the best first.
 
@@ -85,7 +132,9 @@ def tables(
     Args:
         records: What there is.
         evidence: Gives what the accuracy of a record rests on.
+        kind: Gives what the method of a recipe's section is.
     """
+    kinds: dict[str, Kind | None] = {}  # files are looked up once, not for every table
     named: dict[str, list[Record]] = defaultdict(list)
     for each in sorted(records, key=lambda each: each.name):
         named[RunName.parse(each.name).table].append(each)
@@ -94,7 +143,13 @@ def tables(
         return -row.top1.mean, row.mean(lambda run: run.cost.trained_parameters), row.method
 
     def row(method: str, runs: Sequence[Record]) -> Row:
-        return Row(method, tuple(runs), summarize([run.metrics.top1 for run in runs]))
+        first, top1 = runs[0], summarize([run.metrics.top1 for run in runs])
+        section = first.recipe.get("method")
+        if (said := repr(section)) not in kinds:
+            kinds[said] = kind(section)
+        name = RunName.parse(first.name)
+        changed = bool(name.options) and not name.scratch
+        return Row(method, tuple(runs), top1, kind=kinds[said], ablation=changed)
 
     found: Tables = {}
     for table, everything in sorted(named.items()):
@@ -104,30 +159,70 @@ def tables(
                 methods[RunName.parse(each.name).row].append(each)
             rows = (row(method, runs) for method, runs in methods.items())
             name = table if number == 1 else f"{table}{OTHER}{f' {number}' if number > 2 else ''}"
-            found[name] = _judged(sorted(rows, key=order), evidence)
+            found[name] = _judged(_ablated(sorted(rows, key=order)), evidence)
     return found
+
+
+def recipes(rows: Iterable[Row]) -> list[Row]:
+    """Return the rows of a table that are recipes as they stand."""
+    return [row for row in rows if not row.ablation]
+
+
+def ablations(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    """Return the ablations of a table by the recipe they are of, in the order of `rows`."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        if row.ablation:
+            found.setdefault(recipe_of(row), []).append(row)
+    return found
+
+
+def recipe_of(row: Row) -> str:
+    """Return the recipe whose option a row has changed."""
+    return row.method.partition(",")[0]
+
+
+def _ablated(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows as what they are beside each other: of no recipe there is no ablation."""
+    if all(row.ablation for row in rows):
+        return [replace(row, ablation=False, kind=None) for row in rows]
+    return [replace(row, kind=None) if row.ablation else row for row in rows]
 
 
 def _judged(rows: Sequence[Row], evidence: Callable[[Record], Evidence | None]) -> list[Row]:
     """Return a table's rows with what can be concluded of them; that of each hangs on the others.
 
+    That of recipes hangs on recipes alone; an ablation's spread of seeds is judged beside all rows.
     Rows without evidence, or tested on other videos than the best that has some, stay as they are.
     """
     answers = [[evidence(run) for run in row.records] for row in rows]
-    known = [each for row in answers for each in row if each is not None]
+    first = sorted(range(len(rows)), key=lambda i: rows[i].ablation)
+    known = [each for i in first for each in answers[i] if each is not None]
     same = [
         i
         for i, row in enumerate(answers)
         if all(each is not None and each.split == known[0].split for each in row)
     ]
     found = list(rows)
+
+    def judge(places: Sequence[int]) -> list[Estimate]:
+        right = [np.stack([each.right for each in answers[i] if each is not None]) for i in places]
+        return estimates(right, known[0].clusters)
+
     if same and len(np.unique(known[0].clusters)) > 1:
-        right = [np.stack([each.right for each in answers[i] if each is not None]) for i in same]
-        judged = estimates(right, known[0].clusters)
-        for i, estimate, ranked in zip(same, judged, ranks(judged), strict=True):
+        ours = [i for i in same if not rows[i].ablation]
+        if len(ours) < len(same):
+            for i, estimate in zip(same, judge(same), strict=True):
+                found[i] = replace(rows[i], estimate=estimate)
+        judged = judge(ours) if ours else []
+        for i, estimate, ranked in zip(ours, judged, ranks(judged), strict=True):
             found[i] = replace(rows[i], estimate=estimate, ranks=ranked)
-    full = next((row for row in found if row.method == FULL), None)
-    return [replace(row, full=full) for row in found]
+    named = {row.method: row for row in found}
+    full = named.get(FULL)
+    return [
+        replace(row, full=full, recipe=named.get(recipe_of(row)) if row.ablation else None)
+        for row in found
+    ]
 
 
 def data_change(found: Tables, table: str) -> str | None:

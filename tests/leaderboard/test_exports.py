@@ -49,6 +49,15 @@ def test_latex_is_a_table_of_booktabs(found):
     ]
 
 
+def test_ablations_are_told_by_the_recipe_they_are_of_and_stand_below_in_latex():
+    found = tables([*made_board(), made("aim,width=3", 0, 0.97)])
+    lines = csv.DictReader(io.StringIO(export(found, "csv")))
+    said = {line["method"]: line["ablation_of"] for line in lines}
+    assert said == {**dict.fromkeys(METHODS, ""), "aim,width=3": "aim"}
+    body, below = export(found, "latex").split("\\midrule\n")[1:]
+    assert body.count(r"\\") == len(METHODS) and below.startswith("aim,width=3 & ")
+
+
 def test_text_from_outside_stays_text_in_latex():
     assert latex("a_b & 50 % of $x$\n#1 {\\input}") == (
         r"a\_b \& 50 \% of \$x\$ \#1 \{\textbackslash{}input\}"

@@ -41,11 +41,38 @@ def test_a_row_holds_what_its_seeds_say_together(records):
     assert found.keys() == METHODS.keys()
     for method, (_, tunable) in METHODS.items():
         values = [100 * run.metrics.top1 for run in records if f"/{method}/" in run.name]
-        _, top1, _, _, seeds, parameters, flops, time = found[method]
+        _, _, top1, _, _, seeds, parameters, flops, time = found[method]
         mean, spread = statistics.mean(values), statistics.stdev(values)
         assert top1 == f"{mean:.1f} ± {spread:.1f}" and seeds == "3"
         assert parameters == f"{tunable / 1e3:.1f} k"
         assert flops == "0.0600 × 3" and time == "40 s"
+
+
+def test_ablations_stand_in_a_table_of_their_own_below_their_recipes(records):
+    changed = [made(f"{each},width=3", seed, 0.7) for each in ("full", "aim") for seed in range(3)]
+    before, text = page(records), page([*records, *changed])
+    main, _, below = text.partition("### Ablations on digits\\_motion")
+    assert rows(main) == rows(before) and "### Ablations" not in before
+    assert [row[0].strip("*`") for row in rows(below.replace("| **`", "| `"))] == [
+        *("aim", "aim,width=3", "full", "full,width=3")  # in the order of recipes
+    ]
+    assert "ablations-dark.svg" in text and "ablations" not in before
+    said = pages.index({"digits": pages.tested([*records, *changed])})
+    assert "8 | 30 | `st_adapter`" in said
+    lines = plain([*records, *changed]).splitlines()
+    assert [line.split()[0] for line in lines[-3:]] == ["aim,width=3", "full,width=3", "chance:"]
+
+
+def test_what_a_picture_shows_is_said_where_nobody_sees_it(records):
+    text = page(records)
+    said = "against tunable parameters; digits_motion: 8 methods, st_adapter 9"
+    assert said in text and "linear_probe 1" in text.partition(said)[2].partition('"')[0]
+    (line,) = [
+        each
+        for each in page([made('a"><script>`\n')]).splitlines()
+        if each.startswith("  <img") and "intervals" in each
+    ]
+    assert "<script" not in line and "`" not in line and line.count('"') == 4
 
 
 def test_the_best_comes_first_and_of_equals_the_one_that_trains_less():
@@ -77,12 +104,12 @@ def test_protocol_data_and_backbone_have_tables_of_their_own():
 def test_big_numbers_are_written_as_papers_do():
     cost = {"macs_per_view": 151_800_000_000, "train_seconds": 4000}
     (row,) = rows(page([made(tunable=7_202_000, cost=cost)]))
-    assert row[5:] == ["7.20 M", "151.8 × 3", "1:06 h"]
+    assert row[6:] == ["7.20 M", "151.8 × 3", "1:06 h"]
 
 
 def test_what_is_merged_says_so():
     (row,) = rows(page([made(cost={"merged": True})]))
-    assert row[6] == "0.0600 × 3 merged"
+    assert row[7] == "0.0600 × 3 merged"
 
 
 def test_a_ceiling_for_order_blind_models_is_explained(records):
@@ -129,7 +156,7 @@ def test_records_of_other_data_have_a_table_of_their_own_that_says_what_is_other
     assert headings == [name, f"{name}, other data", f"{name}, other data 3"]
     assert "**Not the data of the first table of this name:** 5 test videos, 4 before." in text
     assert "2 classes, 2 before (2 new, such as 'down'; 2 gone, such as 'left')" in text
-    seeds = [(row[0].strip("`"), row[1], row[4]) for row in rows(text)]
+    seeds = [(row[0].strip("`"), row[2], row[5]) for row in rows(text)]
     assert sorted(seeds[:2]) == [("aim", "50.0 ± 0.0", "2"), ("full", "50.0", "1")]
     assert seeds[2:] == [("aim", "90.0", "1"), ("full", "50.0", "1")]
     assert "other data: 5 test videos, 4 before" in plain(runs)
@@ -186,7 +213,7 @@ def test_names_and_devices_from_outside_stay_text():
     device = "<img src=x> | *bold* [link](http://x)\n# heading"
     text = page([made(method, environment={"device": device})])
     (row,) = rows(text)
-    assert len(row) == 8 and row[0].startswith("`a\\|b'") and row[0].endswith("`")
+    assert len(row) == 9 and row[0].startswith("`a\\|b'") and row[0].endswith("`")
     assert "<img src=x" not in text and "\n# heading" not in text and r"\[link\](" in text
     assert r"\*bold\*" in text
 
@@ -211,7 +238,7 @@ def test_every_column_is_once_and_says_of_a_row_what_records_say(records):
     assert directions.pop("seeds") is None
     assert directions.pop("interval") is None
     higher = {name for name, direction in directions.items() if direction == "higher"}
-    accuracies = {"top1", "to_full", "top5", "mean_class", "ppt", "pmt"}
+    accuracies = {"top1", "to_full", "to_recipe", "top5", "mean_class", "ppt", "pmt"}
     assert higher == accuracies | {name for name in directions if "per_second" in name}
     assert set(directions.values()) == {"higher", "lower"}
 
@@ -256,11 +283,12 @@ def test_what_older_records_lack_is_shown_as_missing():
         *("top5", "training_macs", "training_memory", "training_clips_per_second"),
         *("inference_clips_per_second", "device_hours", "data_wait"),
         *("interval", "rank", "to_full", "pmt", "measured_by", "tuned"),
+        *("time", "kind", "ablation_of", "to_recipe"),
     }
 
 
 def test_the_default_view_is_accuracy_parameters_and_cost_and_the_rest_one_flag_away(records):
-    default = ["method", "top1", "interval", "rank", "seeds"]
+    default = ["method", "time", "top1", "interval", "rank", "seeds"]
     default += ["trained_parameters", "macs_per_view", "train_seconds"]
     assert [column.name for column in chosen()] == default
     assert chosen(every=True) == COLUMNS

@@ -75,14 +75,22 @@ def content(folder: Path) -> dict[str, bytes]:
     }
 
 
+def test_a_release_keeps_what_its_methods_claimed(place, monkeypatch):
+    freeze("1.0", CODE)
+    monkeypatch.setattr(release, "kind_of", lambda section: None)  # their files say otherwise
+    assert check("1.0") == []
+    table = (place / "fair" / "tables.csv").read_text()
+    assert ",yes," in table and ",baseline," in table
+
+
 def test_a_release_is_made_again_byte_for_byte_when_the_records_are_gone(place: Path) -> None:
     assert freeze("1.0", CODE) == place
     tables = {f"fair/tables.{form}" for form in ("csv", "json", "tex", "md")}
     assert content(place).keys() == {MANIFEST, ARCHIVE, *tables}
     csv = (place / "fair" / "tables.csv").read_text().splitlines()
-    assert [line.split(",")[3:5] for line in csv[1:]] == [
-        ["full", "0.8"],
-        ["aim", "0.666666666667"],
+    assert [line.split(",")[3:6] for line in csv[1:]] == [
+        ["full", "no", "0.8"],
+        ["aim", "yes", "0.666666666667"],
     ]
     shutil.rmtree(place.parents[1] / "fair")
     assert check("1.0") == [] and release.versions() == ["1.0"]
@@ -110,6 +118,7 @@ def test_the_manifest_has_the_checksum_of_every_file(place: Path) -> None:
     freeze("1.0", CODE)
     manifest = json.loads((place / MANIFEST).read_text())
     sources = {name: place.parents[1] / name for name in manifest["records"]}
+    del sources[release.CLAIMS]  # which are in no file but the archive
     sources["published.yaml"] = ROOT / "results" / "published.yaml"
     assert len(sources) == 6 + 6 + 1 + 1  # records, answers, a split, the papers' numbers
     for name, source in sources.items():
@@ -144,7 +153,7 @@ def test_a_digit_edited_with_its_checksum_is_told_with_its_line(place: Path) -> 
     assert "tables.csv: line 3: " in line and "0.7666" in line and "0.6666" in line
     told["format"] = release.FORMAT + 1  # other code's: it is held to its checksums
     manifest.write_text(json.dumps(told))
-    assert check("1.0") == [] and "of format 2, which the code of cccc" in release.summary("1.0")
+    assert check("1.0") == [] and "of format 3, which the code of cccc" in release.summary("1.0")
 
 
 def test_what_is_missing_foreign_or_broken_is_a_line(place: Path) -> None:

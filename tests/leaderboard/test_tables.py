@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from made_board import made
+from made_board import ABLATIONS, field, made
 
 from benchmark.leaderboard.columns import COLUMNS, MISSING
 from benchmark.leaderboard.tables import tables
@@ -12,6 +12,43 @@ from datamodules import files
 
 VIDEOS = 400
 TEXTS = {column.name: column.text for column in COLUMNS}
+
+
+def test_no_rank_or_interval_of_a_recipe_hangs_on_an_ablation():
+    recipes = {"aim": 0.9, "st_adapter": 0.8, "full": 0.5}
+    alone, rows = judged(recipes), judged({**recipes, "aim,width=3": 0.7, "zeroi2v,layers=2": 0.4})
+    for method, row in alone.items():
+        assert rows[method].interval == row.interval and rows[method].ranks == row.ranks
+        assert rows[method].to_recipe is None and not rows[method].ablation
+    changed, orphan = rows["aim,width=3"], rows["zeroi2v,layers=2"]
+    assert changed.ranks is None and changed.interval is not None
+    assert changed.to_recipe.value == changed.estimate.mean - rows["aim"].estimate.mean
+    assert changed.to_recipe.high < 0 and TEXTS["to_recipe"](changed).startswith("-")
+    assert changed.to_full.low > 0 and TEXTS["ablation_of"](changed) == "aim"
+    assert orphan.ablation and orphan.to_recipe is None and orphan.interval is not None
+
+
+def test_where_all_rows_are_changed_recipes_they_are_compared_with_each_other():
+    rows = judged({"aim,width=3": 0.9, "aim,width=30": 0.5})
+    assert [str(row.ranks) for row in rows.values()] == ["1", "2"]
+    assert not any(row.ablation for row in rows.values())
+
+
+def test_a_row_says_whether_its_method_sees_time_as_far_as_anyone_knows():
+    found = {row.method: row for row in next(iter(tables(field()).values()))}
+    said = {method: TEXTS["time"](row) for method, row in found.items()}
+    assert [said[each] for each in ("aim", "full_divided", "full", "lora")] == [
+        *("yes", "yes", "no", "no")
+    ]
+    kinds = {method: TEXTS["kind"](row) for method, row in found.items()}
+    assert [kinds[each] for each in ("aim", "full_divided", "full", "lora")] == [
+        *("video method", "baseline", "baseline", "control")
+    ]
+    assert {said[each] for each in ABLATIONS} == {kinds[each] for each in ABLATIONS} == {MISSING}
+    gone = made("gone")
+    gone.recipe["method"] = {"name": "of_nobody"}
+    ((row,),) = tables([gone]).values()
+    assert row.kind is None and TEXTS["time"](row) == MISSING
 
 
 def judged(accuracies, seeds=3, split="x", clusters=None):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from benchmark.leaderboard.columns import COLUMNS, Column, Value, values
-from benchmark.leaderboard.tables import Row, Tables
+from benchmark.leaderboard.tables import Row, Tables, recipes
 
 DIGITS = 12  # of what is no whole number: machines, and versions of numpy, differ in later ones
 LATEX = {
@@ -77,7 +77,9 @@ def _tabular(name: str, table: Sequence[Row], columns: Sequence[Column]) -> str:
         r"\toprule",
         _line([column.title for column in columns]),
         r"\midrule",
-        *(_line([column.text(row) for column in columns]) for row in table),
+        *(_line([column.text(row) for column in columns]) for row in recipes(table)),
+        *([r"\midrule"] if any(row.ablation for row in table) else []),
+        *(_line([column.text(row) for column in columns]) for row in table if row.ablation),
         r"\bottomrule",
         r"\end{tabular}",
     ]

@@ -1,9 +1,10 @@
 """Releases: the tables of the committed boards as a version of the suite prints them, frozen.
 
 `results/releases/VERSION/` holds, of every board, tables.csv, .json, .tex and .md; what they were
-made of, records.tar.xz: each record, its answers, the splits and the papers' numbers; and
-manifest.json, with the checksum of all of it. A release needs nothing else to be made again: the
-records of `results/` may be replaced by newer ones, and the history of git may be cut.
+made of, records.tar.xz: each record, its answers, the splits, the papers' numbers and what the
+methods claimed; and manifest.json, with the checksum of all of it. A release needs nothing else to
+be made again: the records of `results/` may be replaced by newer ones, and the history of git may
+be cut.
 """
 
 import hashlib
@@ -22,13 +23,14 @@ from typing import Any
 from benchmark.errors import UserError
 from benchmark.leaderboard import board, pages
 from benchmark.leaderboard.exports import forms
-from benchmark.leaderboard.tables import tables
+from benchmark.leaderboard.tables import Kind, kind_of, tables
 from benchmark.results import answers, published, record, splits, staleness
 from benchmark.results.verification import verify
 from datamodules.files import build_once, display_path
 
-FORMAT = 1  # of the tables; raised where their columns, formulas or layout change
+FORMAT = 2  # of the tables; raised where their columns, formulas or layout change
 FOLDER, MANIFEST, ARCHIVE, PAPERS = "releases", "manifest.json", "records.tar.xz", "published.yaml"
+CLAIMS = "methods.json"  # of the archive: what each method is, by its section of a recipe
 PACKAGES = ("numpy", "scipy")  # that compute what is printed
 
 
@@ -63,6 +65,7 @@ def freeze(version: str, code: tuple[str, bool]) -> Path:
     for what, problem in _refused(found):
         raise UserError(f"cannot freeze {version}: {what}: {problem}")
     held = {name: file.read_bytes() for name, file in found.items()}
+    held[CLAIMS] = _claims(file for name, file in found.items() if file.suffix == ".json")
     archive = _packed(held)
     made = _made_again(version, archive)
     manifest = {
@@ -210,11 +213,17 @@ def _made_again(version: str, archive: bytes) -> dict[str, str]:
             place.write_bytes(content)
         runs = [record.read(file) for file in record.files(folder)]
         printed = published.read(folder / PAPERS)
+        claims = json.loads((folder / CLAIMS).read_bytes())
+
+        def kind(section: Mapping[str, Any] | None) -> Kind | None:
+            return Kind(*said) if (said := claims.get(_section(section))) else None
+
         found: dict[str, str] = {}
         for protocol, own in pages.by_protocol(runs).items():
             shown = tables(
                 (run for run in own if run.metrics.split == "test"),
                 lambda run: answers.evidence(run, folder / f"{run.name}.json"),
+                kind,
             )
             title = f"# Release {version}: {protocol}\n"
             page = "\n".join([title, f"{FROZEN}\n", *pages.sections(shown, printed)])
@@ -222,6 +231,17 @@ def _made_again(version: str, archive: bytes) -> dict[str, str]:
             texts |= {"tex": forms.as_latex(shown), "md": page}
             found |= {f"{protocol}/tables.{form}": text for form, text in texts.items()}
         return found
+
+
+def _claims(files: Iterable[Path]) -> bytes:
+    """Return as JSON what the methods of records are: their files may say otherwise one day."""
+    sections = [record.read(file).recipe.get("method") for file in files]
+    found = {_section(each): kind_of(each) for each in sections}
+    return (json.dumps(found, indent=0, sort_keys=True) + "\n").encode()
+
+
+def _section(section: Mapping[str, Any] | None) -> str:
+    return json.dumps(section, sort_keys=True)
 
 
 FROZEN = """\

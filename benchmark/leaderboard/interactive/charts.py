@@ -9,6 +9,14 @@ from benchmark.leaderboard.columns import COLUMNS, Column, values
 from benchmark.leaderboard.tables import Row, Tables
 
 HEIGHT = 340  # pixels; the width is the page's
+FEW = 14  # points that all have names; of more those on the front, and a hand over the others tells
+# What the methods are, and their colours, which stand out on light and on dark pages.
+KINDS = {
+    "video method": "#2f8fd0",
+    "control": "#e0702c",
+    "baseline": "#8b949e",
+    "other": "#9a6fd8",
+}
 
 
 def charts(found: Tables) -> dict[str, dict[str, Any]]:
@@ -24,7 +32,8 @@ def _scatter(found: Tables) -> alt.LayerChart | alt.FacetChart:
     """Every row as a point between two columns of the reader's choice, with the front of the best.
 
     A point is on the front if no other is at least as good by the one column and better by the
-    other: read from the cheapest on, it is better than all before it.
+    other: read from the cheapest on, it is better than all before it. Ablations wait to be asked
+    for.
     """
     points = [_plain(name, row) for name, row in _rows(found)]
     costs = [each for each in COLUMNS if each.direction == "lower" and _known(each, points)]
@@ -42,6 +51,7 @@ def _scatter(found: Tables) -> alt.LayerChart | alt.FacetChart:
             high="y === 'top1' ? datum.high : null",
         )
         .transform_filter("isValid(datum.cost) && datum.cost > 0 && isValid(datum.gain)")
+        .transform_filter("ablations || !datum.ablation")
     )
     across = alt.X(
         "cost:Q",
@@ -49,15 +59,18 @@ def _scatter(found: Tables) -> alt.LayerChart | alt.FacetChart:
         axis=alt.Axis(format="~s", labelOverlap=True, title=None),
     )
     up = alt.Y("gain:Q", scale=alt.Scale(zero=False, padding=16), title=None)
-    color = alt.Color("method:N", legend=None)
+    look = alt.Scale(domain=list(KINDS), range=list(KINDS.values()))
+    color = alt.Color("kind:N", scale=look, legend=alt.Legend(orient="top", title=None))
     cheapest_first: list[alt.SortField | dict[str, str]] = [
         alt.SortField("cost", order="ascending"),
         alt.SortField("gain", order="descending"),
     ]
+    ordered = chosen.transform_window(
+        best="max(gain)", frame=[None, 0], sort=cheapest_first
+    ).transform_window(before="lag(best)", sort=cheapest_first)
+    best = "!isValid(datum.before) || datum.gain > datum.before"
     front = (
-        chosen.transform_window(best="max(gain)", frame=[None, 0], sort=cheapest_first)
-        .transform_window(before="lag(best)", sort=cheapest_first)
-        .transform_filter("!isValid(datum.before) || datum.gain > datum.before")
+        ordered.transform_filter(best)
         .mark_line(interpolate="step-after", strokeDash=[4, 3], opacity=0.6, color="#8b949e")
         .encode(x=across, y=up)
     )
@@ -65,10 +78,16 @@ def _scatter(found: Tables) -> alt.LayerChart | alt.FacetChart:
     dots = chosen.mark_point(filled=True, size=90, opacity=1).encode(
         x=across, y=up, color=color, tooltip=tips
     )
-    names = chosen.mark_text(align="left", dx=8, dy=-6).encode(
-        x=across, y=up, text="method:N", color=color
+    names = (
+        ordered.transform_joinaggregate(points="count()")
+        .transform_filter(f"datum.points <= {FEW} || {best}")
+        .mark_text(align="left", dx=8, dy=-6)
+        .encode(x=across, y=up, text="method:N", color=color)
     )
-    layers = alt.layer(front, bars, dots, names).add_params(table, x, y)
+    ablations = alt.param(
+        name="ablations", value=False, bind=alt.binding_checkbox(name="ablations ")
+    )
+    layers = alt.layer(front, bars, dots, names).add_params(table, x, y, ablations)
     return layers.properties(width="container", height=HEIGHT)
 
 
@@ -95,6 +114,7 @@ def _curves(found: Tables) -> alt.Chart:
             options=["top-1 of training clips", "top-1 of held-out clips", "loss"], name="curve "
         ),
     )
+    names = alt.Legend(orient="bottom", columns=2, symbolLimit=0)  # 0: none is left out
     picked = alt.selection_point(fields=["method"], bind="legend")
     return (
         alt.Chart(alt.InlineData(points))
@@ -105,7 +125,7 @@ def _curves(found: Tables) -> alt.Chart:
         .encode(
             x=alt.X("epoch:Q", axis=alt.Axis(tickMinStep=1)),
             y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=False)),
-            color=alt.Color("method:N", legend=alt.Legend(orient="bottom", columns=2)),
+            color=alt.Color("method:N", legend=names),
             detail="seed:N",
             opacity=alt.condition(picked, alt.value(0.9), alt.value(0.08)),
             tooltip=["method:N", "seed:N", "epoch:Q", alt.Tooltip("value:Q", format=".4")],
@@ -157,7 +177,8 @@ def _plain(name: str, row: Row) -> dict[str, Any]:
         for key, value in values(row).items()
     }
     low, high = (100 * each for each in row.interval) if row.interval else (None, None)
-    return numbers | {"table": name, "low": low, "high": high}
+    own = {"kind": str(row.kind or "other"), "ablation": row.ablation}
+    return numbers | own | {"table": name, "low": low, "high": high}
 
 
 def _known(column: Column, points: Sequence[dict[str, Any]]) -> bool:

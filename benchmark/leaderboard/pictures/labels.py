@@ -1,40 +1,43 @@
-"""Names beside points, where they cover least."""
+"""Names beside points, and where there is no room a number with a key beside the panel."""
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
+from benchmark.leaderboard.pictures.placement import (
+    Floats,
+    Place,
+    Scene,
+    Text,
+    crosses,
+    overlap,
+    place,
+)
 from benchmark.leaderboard.pictures.theme import FAINT, LABEL
 
-MARKER = 7.0  # points
-# Where a label may stand: angles around its point, at distances in points; the nearest and the
-# most to the right come first.
-PLACES = np.array(
-    [
-        (distance * math.cos(math.radians(angle)), distance * math.sin(math.radians(angle)))
-        for distance in (8, 16, 26, 38, 52)
-        for angle in (0, 90, 270, 180, 45, 315, 135, 225)
-    ]
-)
-ROUNDS = 4  # each label in turn; what the first ones took, they may leave again
-
-Floats = NDArray[np.float64]
+SMALL, NUMBER, KEY = 7.5, 6.8, 7.5  # font sizes, in points, of what isn't LABEL
+NEARBY = 36.0  # points: farther from its point a name that need not be there is none
+KEY_LINE, KEY_LETTER, KEY_INDENT = 10.0, 4.6, 24.0  # points, in the key
+KEY_COLUMNS = 4  # at most
 
 
 @dataclass(frozen=True)
 class Point:
-    """A point of a panel, in its units, and what is said and drawn of it.
+    """A point of a panel, in its units, and what is said of it.
 
     Attributes:
         x, y: Where it is.
         low, high: Ends of its error bar.
         name: What stands beside it.
-        color: Of the name.
+        number: What stands there instead where there is no room.
+        color: Of both.
+        bold: Whether its name is: it is on the front.
+        needed: Whether its name is to stand there, as far away as may be.
+        size: Of its marker, in points.
     """
 
     x: float
@@ -42,87 +45,145 @@ class Point:
     low: float
     high: float
     name: str
+    number: int
     color: str
+    bold: bool
+    needed: bool
+    size: float
 
 
-def label(panel: Axes, points: Sequence[Point]) -> None:
-    """Write every point's name beside it, where it covers least; the layout must be settled."""
-    figure = panel.get_figure()
-    assert isinstance(figure, Figure)
-    scale = figure.dpi / 72  # pixels per point
-    sizes, at = [], []
-    obstacles = [np.array(each.get_window_extent().extents) for each in panel.texts]
-    for each in points:
-        text = panel.text(each.x, each.y, each.name, fontsize=LABEL, parse_math=False)
-        size = text.get_window_extent()
-        text.remove()
-        x, y = panel.transData.transform((each.x, each.y))
-        sizes.append((size.width, size.height))
-        at.append((x, y))
-        reach = MARKER / 2 * scale + 1
-        high = panel.transData.transform((each.x, each.high))[1] + reach
-        low = panel.transData.transform((each.x, each.low))[1] - reach
-        obstacles.append(np.array([x - reach, low, x + reach, high]))
-    boxes = _boxes(np.array(at), np.array(sizes), scale)
-    chosen = _place(boxes, np.stack(obstacles), np.array(panel.get_window_extent().extents))
-    for each, place in zip(points, chosen, strict=True):
-        dx, dy = PLACES[place].tolist()
-        far = math.hypot(dx, dy) > 12
-        line = {"arrowstyle": "-", "color": FAINT, "linewidth": 0.5, "shrinkB": MARKER / 2}
-        panel.annotate(
-            each.name,
-            (each.x, each.y),
-            xytext=(dx, dy),
-            textcoords="offset points",
-            ha="center" if abs(dx) <= 1 else "left" if dx > 0 else "right",
-            va="center",
-            fontsize=LABEL,
-            color=each.color,
-            arrowprops=line if far else None,
-            parse_math=False,
+def label(
+    panel: Axes, points: Sequence[Point], front: Floats, levels: Sequence[float], *, many: bool
+) -> None:
+    """Write every point's name beside it, or its number, and a key of the numbers where it is free.
+
+    No text covers another, a point or the front. The layout must be settled.
+
+    Args:
+        panel: Which has the points.
+        points: Those that choose first come first.
+        front: (corners, 2), a line in the panel's units.
+        levels: Heights of lines across the panel, in its units.
+        many: Whether a point without room for its name may have its number.
+    """
+    scene = _scene(panel, points, front)
+    asked = [(each, each.needed or not many) for each in points]
+    found = place(scene, [_text(panel, *each) for each in asked])
+    for i, (each, name) in enumerate(asked):  # a number becomes a name where there is room
+        if not name or found[i] is None:
+            around = _with(scene, [p for j, p in enumerate(found) if p is not None and j != i])
+            (near,) = place(around, [_text(panel, each, True, NEARBY)])
+            if near is not None:
+                found[i], asked[i] = near, (each, True)
+            elif name and many:
+                asked[i] = each, False
+                (found[i],) = place(around, [_text(panel, each, False)])
+    for (each, name), where in zip(asked, found, strict=True):
+        if where is not None:
+            _write(panel, each, name, where)
+    numbered = sorted((each for each, name in asked if not name), key=lambda each: each.number)
+    if numbered:
+        _explain(
+            panel, _with(scene, [each for each in found if each is not None]), numbered, levels
         )
 
 
-def _boxes(at: Floats, sizes: Floats, scale: float) -> Floats:
-    """Return (labels, places, 4): what each label covers at each place, in pixels.
-
-    Args:
-        at: (labels, 2), the labels' points.
-        sizes: (labels, 2), width and height.
-        scale: Pixels per point.
-    """
-    shifts = np.where(np.abs(PLACES[:, 0]) > 1, np.sign(PLACES[:, 0]), 0)  # of text, from centred
-    widths, heights = sizes[:, None, 0], sizes[:, None, 1]
-    left = at[:, None, 0] + PLACES[:, 0] * scale - widths * (1 - shifts) / 2
-    bottom = at[:, None, 1] + PLACES[:, 1] * scale - heights / 2
-    return np.stack([left, bottom, left + widths, bottom + heights], axis=2)
-
-
-def _place(boxes: Floats, obstacles: Floats, inside: Floats) -> list[int]:
-    """Return the place of each label where it covers least of the others and of the obstacles.
-
-    Args:
-        boxes: Of `_boxes`.
-        obstacles: (obstacles, 4).
-        inside: (4,), where labels belong.
-    """
-    sizes = boxes[..., 2:] - boxes[..., :2]
-    areas, widths = sizes.prod(axis=2), sizes[..., 0]
-    outside = areas - _shared(boxes, inside)
-    fixed = _shared(boxes[:, :, None], obstacles).sum(axis=2) + 2 * outside
-    fixed += 0.02 * widths * np.arange(len(PLACES)) / 8
-    chosen = [0] * len(boxes)
-    for _ in range(ROUNDS):
-        for own in range(len(boxes)):
-            others = [boxes[i, place] for i, place in enumerate(chosen) if i != own]
-            covered = _shared(boxes[own][:, None], np.reshape(others, (-1, 4))).sum(axis=1)
-            chosen[own] = int(np.argmin(fixed[own] + covered))
-    return chosen
+def _scene(panel: Axes, points: Sequence[Point], front: Floats) -> Scene:
+    figure = panel.get_figure()
+    assert isinstance(figure, Figure)
+    scale = figure.dpi / 72  # pixels per point
+    boxes = [np.array(each.get_window_extent().extents) for each in panel.texts]
+    bars = []
+    for each in points:
+        x, y = panel.transData.transform((each.x, each.y))
+        reach = each.size / 2 * scale + 1
+        boxes.append(np.array([x - reach, y - reach, x + reach, y + reach]))
+        (_, low), (_, high) = panel.transData.transform([(each.x, each.low), (each.x, each.high)])
+        bars.append(np.array([x, low, x, high]))
+    corners = panel.transData.transform(front)
+    lines = np.concatenate([corners[:-1], corners[1:]], axis=1)
+    inside = np.array(panel.get_window_extent().extents)
+    return Scene(inside, np.stack(boxes), lines, np.stack(bars), scale)
 
 
-def _shared(one: Floats, other: Floats) -> Floats:
-    """Return the area that boxes (..., 4) share with others, broadcast."""
-    low = np.maximum(one[..., :2], other[..., :2])
-    high = np.minimum(one[..., 2:], other[..., 2:])
-    area: Floats = np.maximum(high - low, 0).prod(axis=-1)
-    return area
+def _with(scene: Scene, places: Sequence[Place]) -> Scene:
+    """Return a scene with texts in it, and the lines to them."""
+    boxes = [each.box[None] for each in places]
+    lines = [each.line[None] for each in places if each.line is not None]
+    return replace(
+        scene,
+        boxes=np.concatenate([scene.boxes, *boxes]),
+        lines=np.concatenate([scene.lines, *lines]),
+    )
+
+
+def _font(each: Point, name: bool) -> dict[str, object]:
+    if not name:
+        return {"fontsize": NUMBER}
+    return {"fontsize": LABEL if each.needed else SMALL, "weight": "bold" if each.bold else None}
+
+
+def _text(panel: Axes, each: Point, name: bool, reach: float = np.inf) -> Text:
+    """Return what of a point looks for a place, measured."""
+    said = each.name if name else str(each.number)
+    drawn = panel.text(each.x, each.y, said, parse_math=False, **_font(each, name))  # type: ignore[arg-type]
+    size = drawn.get_window_extent()
+    drawn.remove()
+    x, y = panel.transData.transform((each.x, each.y))
+    return Text((float(x), float(y)), (size.width, size.height), reach)
+
+
+def _write(panel: Axes, each: Point, name: bool, where: Place) -> None:
+    left, bottom, right, top = where.box
+    (x, y) = panel.transAxes.inverted().transform(((left + right) / 2, (bottom + top) / 2))
+    panel.text(
+        *(x, y, each.name if name else str(each.number)),
+        transform=panel.transAxes,
+        ha="center",
+        va="center",
+        color=each.color,
+        parse_math=False,
+        **_font(each, name),  # type: ignore[arg-type]
+    )
+    if where.line is not None:
+        ends = panel.transAxes.inverted().transform(where.line.reshape(2, 2))
+        panel.plot(
+            *ends.T, transform=panel.transAxes, color=FAINT, linewidth=0.5, zorder=2, scalex=False,
+            scaley=False,
+        )  # fmt: skip
+
+
+def _explain(panel: Axes, scene: Scene, points: Sequence[Point], levels: Sequence[float]) -> None:
+    """Write the names of numbers where the panel is free; nowhere if it isn't."""
+    left, bottom, right, top = scene.inside
+    heights = [float(panel.transData.transform((1, each))[1]) for each in levels]
+    across = [np.array([left, height, right, height]) for height in heights]
+    lines = np.concatenate([scene.lines, scene.bars, *(each[None] for each in across)])
+    width = (KEY_LETTER * max(len(each.name) for each in points) + KEY_INDENT) * scene.scale
+    height = KEY_LINE * scene.scale
+    for columns in range(1, KEY_COLUMNS + 1):
+        count = math.ceil(len(points) / columns)
+        size = columns * width, (count + 1) * height
+        xs, ys = np.arange(right - size[0], left, -height), np.arange(bottom, top - size[1], height)
+        corners = np.array([(x, y) for x in xs for y in ys]).reshape(-1, 2)
+        boxes = np.concatenate([corners, corners + size], axis=1)
+        free = ~overlap(boxes, scene.boxes).any(axis=1) & ~crosses(lines, boxes).any(axis=0)
+        if free.any():
+            x, _, _, y = boxes[np.argmax(free)]
+            break
+    else:
+        return
+    for i, each in enumerate(points):
+        column, line = divmod(i, count)
+        at = x + column * width, y - (line + 1) * height
+        across, up = panel.transAxes.inverted().transform(at).tolist()
+        panel.text(
+            across,
+            up,
+            f"{each.number:>2}  {each.name}",
+            transform=panel.transAxes,
+            va="center",
+            fontsize=KEY,
+            color=each.color,
+            parse_math=False,
+        )

@@ -1,26 +1,27 @@
 """How all pictures look: their colours on light and on dark pages, their type, their SVG."""
 
 import io
-import itertools
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import matplotlib
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
-from benchmark.leaderboard.tables import Tables
+from benchmark.leaderboard.tables import Kind
 
 INK, FAINT, GRID, PAPER = "#24292f", "#6e7781", "#e4e7eb", "#fefefe"
-# Okabe and Ito's, which the colour-blind tell apart, and their like; then the same for dark pages.
-COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#56a0d3", "#7f3fbf", "#4d4d4d")
-ON_DARK = {INK: "#e6edf3", FAINT: "#8b949e", GRID: "#30363d", PAPER: "#0d1117"}
-COLORS_ON_DARK = (
-    *("#4aa8e8", "#ff8a4c", "#2fc79a", "#e6a0c8", "#e0b040", "#8cc8f0", "#b48af0", "#b8b8b8"),
-)
-DARK = ON_DARK | dict(zip(COLORS, COLORS_ON_DARK, strict=True))
+# Of Okabe and Ito's, which the colour-blind tell apart; then the same for dark pages.
+BLUE, ORANGE, PURPLE, SKY = "#0072b2", "#d55e00", "#7f3fbf", "#56a0d3"
+COLORS = BLUE, ORANGE  # of two sides
+DARK = {
+    **{INK: "#e6edf3", FAINT: "#8b949e", GRID: "#30363d", PAPER: "#0d1117"},
+    **{BLUE: "#4aa8e8", ORANGE: "#ff8a4c", PURPLE: "#b48af0", SKY: "#8cc8f0"},
+}
 LABEL = 8.5  # points
 STYLE: dict[Any, Any] = {
     "svg.hashsalt": "benchmark",  # otherwise random: element ids would differ every time
@@ -65,14 +66,90 @@ def dark(svg: str) -> str:
     return svg
 
 
-def colors(found: Tables) -> dict[str, str]:
-    """Return a colour for every method of a board, the same one in all of its pictures."""
-    return color_of({row.method for table in found.values() for row in table})
+class Look(NamedTuple):
+    """How a kind of method is drawn: a diamond is a baseline, a ring can't see time.
+
+    Attributes:
+        color: Of its point, its lines and its name.
+        marker: Of its point.
+        filled: Whether its point is.
+        text: What a legend says.
+    """
+
+    color: str
+    marker: str
+    filled: bool
+    text: str
 
 
-def color_of(methods: Iterable[str]) -> dict[str, str]:
-    """Return a colour for each method; with more methods than colours, some share one."""
-    return dict(zip(sorted(methods), itertools.cycle(COLORS), strict=False))
+LOOKS = {
+    Kind(baseline=False, sees_time=True): Look(BLUE, "o", True, "video method, sees time"),
+    Kind(baseline=False, sees_time=False): Look(ORANGE, "o", False, "control, blind to time"),
+    Kind(baseline=True, sees_time=True): Look(INK, "D", True, "baseline, sees time"),
+    Kind(baseline=True, sees_time=False): Look(INK, "D", False, "baseline, blind to time"),
+    None: Look(PURPLE, "o", True, "other"),
+}
+
+
+def look(kind: Kind | None) -> Look:
+    """Return how a method is drawn; None: nobody says what it is."""
+    return LOOKS[kind]
+
+
+def point(panel: Axes, x: float, y: float, kind: Kind | None, size: float) -> None:
+    """Draw a method's point, `size` points wide."""
+    own = look(kind)
+    panel.plot(
+        *([x], [y], own.marker),
+        markersize=size * (0.85 if own.marker == "D" else 1),
+        markerfacecolor=own.color if own.filled else PAPER,
+        markeredgecolor=PAPER if own.filled else own.color,
+        markeredgewidth=0.6 if own.filled else 1.4,
+        zorder=3,
+    )
+
+
+def legend(figure: Figure, kinds: Iterable[Kind | None], *others: Line2D | None) -> None:
+    """Say above the panels what the kinds of methods there are look like, and `others`."""
+    there = set(kinds)
+    shown = [own for kind, own in LOOKS.items() if kind in there]
+    handles = [
+        Line2D(
+            *([], []),
+            linestyle="none",
+            marker=own.marker,
+            markersize=6,
+            markerfacecolor=own.color if own.filled else PAPER,
+            markeredgecolor=own.color,
+            label=own.text,
+        )
+        for own in shown
+        if len(shown) > 1 or own.text != "other"
+    ]
+    handles += [each for each in others if each]
+    if handles:
+        columns = max(2, int(figure.get_figwidth() / 1.8))
+        figure.legend(
+            handles=handles,
+            loc="outside upper left",
+            ncols=columns,
+            frameon=False,
+            fontsize=LABEL,
+            handletextpad=0.4,
+            columnspacing=1.6,
+        )
+
+
+def axes(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
+    """Return new axes of a figure without a layout; all in inches, from the left and the top."""
+    across, down = figure.get_figwidth(), figure.get_figheight()
+    box = (left / across, 1 - (top + height) / down, width / across, height / down)
+    return figure.add_axes(box)
+
+
+def meaning(text: str, line: Literal["-", "--", ":"], *, there: bool = True) -> Line2D | None:
+    """Return a line for a legend, None where there is none such."""
+    return Line2D([], [], color=FAINT, linestyle=line, linewidth=1, label=text) if there else None
 
 
 def title(table: str) -> str:

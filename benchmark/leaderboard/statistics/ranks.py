@@ -13,13 +13,18 @@ DRAWS = 2000  # of the largest difference among equal rows
 STREAM = 0  # of these draws: ranks are a function of the answers
 
 EXPLANATION = """\
-**Ranks** are intervals that hold for all rows at once with 95 % (Mogstad, Romano, Shaikh and
-Wilhelm 2024, "Inference for ranks"): from one more than the rows that are surely better to all
+**Ranks** are intervals that hold for all rows of a table at once with 95 % (Mogstad, Romano, Shaikh
+and Wilhelm 2024, "Inference for ranks"): from one more than the rows that are surely better to all
 rows less those that are surely worse. Sure is a difference that is larger, in its margins, than
 the largest of all pairs is in 95 % of draws in which all rows are equal: the clusters' part normal
 with the covariance it has, the seeds' part normal, their mean squares scaled chi-square, around
 true ones that are drawn as well. Pairs that are sure are left out and the others looked at again
 (step-down).
+
+**Ablations**, recipes with an option changed, are no rows of these tables: who asks how methods
+compare has not asked for them, and each would widen all ranks. They stand apart, each with the
+interval of its difference to its recipe, which holds for that one alone. Their MS_seeds is
+moderated over all rows, the recipes' over the recipes.
 """
 
 

@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 
 import pytest
-from made_board import made, made_board
+from made_board import ABLATIONS, METHODS, field, made, made_board
 
 from benchmark.leaderboard import pages, pictures
 from benchmark.leaderboard.pictures import theme
@@ -18,8 +18,45 @@ def drawn():
     return pictures.draw(tables(made_board()))
 
 
+@pytest.fixture(scope="module")
+def crowd():
+    """Return what is drawn of the whole field, without its first picture."""
+    found = tables(field())
+    drawn = ("intervals", "curves", "heat_map", "ablations")
+    return {name: pictures.KINDS[name](found) for name in drawn}
+
+
+def names(svg):
+    """Return what a picture says, in its order."""
+    return re.findall("<!-- (.*?) -->", svg)
+
+
 def test_the_board_draws_what_its_page_shows(drawn):
-    assert set(drawn) == {f"{name}{dark}.svg" for name in pages.PICTURES for dark in ("", "-dark")}
+    shown = pages.pictured(tables(made_board()))
+    assert set(drawn) == {f"{name}{dark}.svg" for name in shown for dark in ("", "-dark")}
+    assert "ablations" not in shown
+    assert pages.pictured(tables([made(), made("aim,width=3")])) == list(pages.PICTURES)
+
+
+def test_every_method_has_its_line_and_ablations_have_a_picture_of_their_own(crowd):
+    shown = [row for table in tables(field()).values() for row in table]
+    for name in ("intervals", "heat_map"):
+        said = names(crowd[name])
+        assert {row.method for row in shown if not row.ablation} <= {*said}
+        assert not {*ABLATIONS} & {*said}
+    said = names(crowd["ablations"])
+    assert {each.partition(",")[2] for each in ABLATIONS} <= {*said}
+    assert {"st_adapter", "aim"} <= {*said} and "full" not in said
+
+
+def test_of_many_curves_the_best_of_each_kind_are_named(crowd):
+    (table,) = tables(field()).values()
+    said = names(crowd["curves"])
+    for row in (row for row in table if not row.ablation):
+        better = [each for each in table if each.kind == row.kind and not each.ablation]
+        assert (row.method in said) == (better.index(row) < pictures.curves.BEST)
+    few = names(pictures.curves.draw(tables(made_board())))
+    assert METHODS.keys() <= {*few}
 
 
 def test_the_same_records_give_the_same_bytes_in_any_order(drawn):
