@@ -171,7 +171,7 @@ def test_two_devices_resume_in_the_middle_of_an_epoch(tmp_path: Path) -> None:
     process.terminate()  # only the first rank
     process.communicate()
     assert process.returncode == EXIT_PREEMPTED
-    finish(start(stopped, "trainer.devices=2", "workers=0"))
+    finish(start(stopped, "trainer.devices=2", "workers=1"))
     assert_same(straight, stopped)
 
 
