@@ -2,6 +2,7 @@
 
 import ast
 import graphlib
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -103,10 +104,17 @@ def imports(tree, package, everywhere):
             yield from imports(ast.Module(inner, []), package, everywhere=False)
 
 
+@cache
+def parsed(module):
+    return ast.parse(FILES[module].read_text())
+
+
+@cache
 def imported(module, everywhere=False):
-    return set(imports(ast.parse(FILES[module].read_text()), module, everywhere))
+    return frozenset(imports(parsed(module), module, everywhere))
 
 
+@cache
 def ours(module, everywhere=True):
     """Return the modules of ours that a module imports, by their own names."""
     found = set()
@@ -225,9 +233,9 @@ def test_a_folder_on_disk_has_one_room_that_knows_its_layout():
     from benchmark.runs import folder
 
     names = {folder.CHECKPOINT, folder.LOG, folder.PROGRESS, folder.SUBMISSION}
-    for module, file in FILES.items():
+    for module in FILES:
         if room(module) != "benchmark.runs":
-            strings = (n.value for n in ast.walk(ast.parse(file.read_text())) if is_text(n))
+            strings = (n.value for n in ast.walk(parsed(module)) if is_text(n))
             assert not names & set(strings), module
 
 

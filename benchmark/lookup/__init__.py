@@ -7,8 +7,10 @@ names and parameters are read from the source, so that a recipe is checked witho
 """
 
 import ast
+import os
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
@@ -58,7 +60,11 @@ def _folders(package: str) -> list[Path]:
 
 
 def _named(folder: Path) -> Iterator[Path]:
-    return (file for file in folder.glob("[!_]*.py") if file.is_file())
+    """Yield the files in a folder that have a name; one look finds them, whatever their number."""
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for each in entries:
+            if each.name.endswith(".py") and each.name[0] != "_" and each.is_file():
+                yield folder / each.name
 
 
 def find(package: str, name: str) -> Callable[..., Any]:

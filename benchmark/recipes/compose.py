@@ -13,6 +13,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import asdict, replace
 from functools import cache
+from io import StringIO
 from pathlib import Path, PurePath
 from typing import Any, Literal, get_args, get_origin
 from urllib.parse import unquote
@@ -35,6 +36,7 @@ from benchmark.recipes.schema import (
     SECTIONS,
     Recipe,
     is_execution_key,
+    of_its_types,
 )
 from benchmark.recipes.validation import Layer, source_of, value_at
 from datamodules.files import ROOT, display_path
@@ -96,7 +98,7 @@ def read(file: str) -> dict[str, Any]:
     found = path(file)
     shown = _shown(found)
     try:
-        return _parsed(found, found.stat().st_mtime_ns)
+        return _parsed(found.read_text(encoding="utf-8"))
     except (YAMLError, OmegaConfBaseException, OSError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
@@ -110,9 +112,9 @@ def read(file: str) -> dict[str, Any]:
 
 
 @cache
-def _parsed(path: Path, changed: int) -> dict[str, Any]:
+def _parsed(text: str) -> dict[str, Any]:
     """Return the keys in a YAML file; the runs of a sweep share most of their files."""
-    layer = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+    layer = OmegaConf.to_container(OmegaConf.load(StringIO(text)), resolve=False)
     if not isinstance(layer, dict):
         raise TypeError
     return {str(key): value for key, value in layer.items()}
@@ -209,8 +211,9 @@ def option_kinds(layers: Sequence[Layer]) -> dict[str, str]:
     """Return the annotations of the options that the data and the method of `layers` take."""
     found: dict[str, str] = {}
     for section, package in PACKAGES.items():
+        there = lookup.names(package)
         for _, layer in reversed(layers):
-            if (name := value_at(layer, f"{section}.name")) in lookup.names(package):
+            if (name := value_at(layer, f"{section}.name")) in there:
                 known = lookup.parameters(package, name)
                 found |= {f"{section}.{option}": kind for option, kind in known.items()}
                 break
@@ -306,6 +309,22 @@ def _merge(layers: Sequence[Layer]) -> Recipe:
         if PurePath(source).parts[-3:-1] == ("recipes", "methods"):
             validation.validate_method_file(source, layer)
         values = _over(values, layer)
+    recipe = of_its_types(values) or _converted(values, layers)
+    values = asdict(recipe)
+    for section, package in PACKAGES.items():
+        validation.validate_options(section, package, values, layers)
+    validation.validate_values(values, layers)
+    for key, space in recipe.tuning.space.items():
+        tuning.demand_space(f"{source_of('tuning.space', layers)}: tuning.space.{key}", space)
+    return recipe
+
+
+def _converted(values: Mapping[str, Any], layers: Sequence[Layer]) -> Recipe:
+    """Return the recipe of merged values, converted to their types and their references resolved.
+
+    Raises:
+        UserError: one cannot be, or is missing; where it stands is named.
+    """
     try:
         merged = OmegaConf.merge(_unset(), values)
         if missing := sorted(OmegaConf.missing_keys(merged)):
@@ -321,12 +340,6 @@ def _merge(layers: Sequence[Layer]) -> Recipe:
         what = kind.__name__ if isinstance(kind, type) and not get_args(kind) else kind
         raise UserError(f"{source}: {key} is {value!r}, not {what}") from None
     assert isinstance(recipe, Recipe)
-    values = asdict(recipe)
-    for section, package in PACKAGES.items():
-        validation.validate_options(section, package, values, layers)
-    validation.validate_values(values, layers)
-    for key, space in recipe.tuning.space.items():
-        tuning.demand_space(f"{source_of('tuning.space', layers)}: tuning.space.{key}", space)
     return recipe
 
 

@@ -11,7 +11,7 @@ import pytest
 import tiny as tiny_models
 import torch
 from tiny import CLASSES, FRAMES, construct
-from torch import Tensor
+from torch import Tensor, nn
 from trained import a_checkpoint, a_video, moved
 
 import benchmark
@@ -21,7 +21,7 @@ from benchmark.inference import export as exporting
 from benchmark.inference import onnx_file
 from benchmark.inference.export import export
 from benchmark.inference.predict import predict
-from benchmark.inference.trained_model import TrainedModel
+from benchmark.inference.trained_model import Normalised, TrainedModel
 from benchmark.recipes import compose
 from datamodules.files import ROOT
 
@@ -38,11 +38,29 @@ def tiny(name: str) -> TrainedModel:
     return TrainedModel(moved(construct("class token", name)).eval(), RECIPE, names)
 
 
+def modules(model: nn.Module) -> object:
+    """Return all that a program follows from but the values of tensors."""
+    tensors = {"_parameters", "_buffers", "_modules"}
+    own = [
+        (name, type(each), {k: repr(v) for k, v in vars(each).items() if k not in tensors})
+        for name, each in model.named_modules()
+    ]
+    return own, [(name, each.shape, each.dtype) for name, each in model.state_dict().items()]
+
+
 @pytest.mark.slow
 def test_every_method_is_exported(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tiny_models, "DEPTH", tiny_models.least_depth(name))
+    trained, plain = tiny(name), tiny("linear_probe")
+    merged = trained.model.merged_or_self()
+    if name != "linear_probe" and modules(merged) == modules(plain.model):  # exported as that is
+        clips = exporting._clips(trained).permute(0, 4, 1, 2, 3)
+        mean, std = exporting._moments(trained)
+        differs = Normalised(merged, mean, std)(clips) - trained.pixels()(clips)
+        assert differs.abs().max() < 1e-5 * trained.pixels()(clips).abs().max()
+        return
     for suffix in [".pt2", ".onnx"] if HAS_ONNX and name in AS_ONNX else [".pt2"]:
         file = tmp_path / f"model{suffix}"
         assert export(tiny(name), file)["difference"] < 1e-5

@@ -133,7 +133,8 @@ def test_a_checkpoint_with_a_head_of_text_is_loaded_with_its_text(tmp_path: Path
     save_file({"text": text()}, tmp_path / "text.safetensors")
     file = tmp_path / "trained.safetensors"
     small = ["method.width=64", f"method.text={tmp_path / 'text.safetensors'}"]
-    recipe = compose.load("quick/digits_motion/vit_digits/dist", [*small, f"clip.frames={FRAMES}"])
+    small += ["data.train=32", "data.holdout=16", "data.test=16", f"clip.frames={FRAMES}"]
+    recipe = compose.load("quick/digits_motion/vit_digits/dist", small)
     demand_buildable(recipe)  # of any number of classes but where text tells
     model, _ = build.model(recipe, CLASSES)
     checkpoint.write(file, model, asdict(recipe))

@@ -16,7 +16,7 @@ import pytest
 import torch
 import wandb
 import wandb_offline
-from forked import Process
+from forked import RANKS, Process
 from lightning import Callback, LightningModule, Trainer
 from small_sweep import saved
 from torch import Tensor
@@ -387,7 +387,7 @@ def test_uploading_needs_a_login_and_an_answer(
 def test_two_ranks_and_a_kill_are_one_run(tmp_path: Path) -> None:
     name = "quick/digits_motion/vit_digits/zeroi2v/seed1"
     small = ["data.train=48", "data.holdout=16", "data.test=16", "train.batch=8", "train.epochs=2"]
-    command = ["benchmark.run", name, *small, "train.holdout=0.25", "trainer.devices=2"]
+    command = [*RANKS, "benchmark.run", name, *small, "train.holdout=0.25", "trainer.devices=2"]
     places = {"RUNS": str(tmp_path / "runs"), "RESULTS": str(tmp_path / "results")}
     env = {**os.environ, **places, "BENCHMARK_SWEEP": "small"}
     killed = Process(*command, "save.steps=3", env=env)
