@@ -36,7 +36,6 @@ from benchmark.recipes.schema import (
     SECTIONS,
     Recipe,
     is_execution_key,
-    of_its_types,
 )
 from benchmark.recipes.validation import Layer, source_of, value_at
 from datamodules.files import ROOT, display_path
@@ -309,22 +308,6 @@ def _merge(layers: Sequence[Layer]) -> Recipe:
         if PurePath(source).parts[-3:-1] == ("recipes", "methods"):
             validation.validate_method_file(source, layer)
         values = _over(values, layer)
-    recipe = of_its_types(values) or _converted(values, layers)
-    values = asdict(recipe)
-    for section, package in PACKAGES.items():
-        validation.validate_options(section, package, values, layers)
-    validation.validate_values(values, layers)
-    for key, space in recipe.tuning.space.items():
-        tuning.demand_space(f"{source_of('tuning.space', layers)}: tuning.space.{key}", space)
-    return recipe
-
-
-def _converted(values: Mapping[str, Any], layers: Sequence[Layer]) -> Recipe:
-    """Return the recipe of merged values, converted to their types and their references resolved.
-
-    Raises:
-        UserError: one cannot be, or is missing; where it stands is named.
-    """
     try:
         merged = OmegaConf.merge(_unset(), values)
         if missing := sorted(OmegaConf.missing_keys(merged)):
@@ -340,6 +323,12 @@ def _converted(values: Mapping[str, Any], layers: Sequence[Layer]) -> Recipe:
         what = kind.__name__ if isinstance(kind, type) and not get_args(kind) else kind
         raise UserError(f"{source}: {key} is {value!r}, not {what}") from None
     assert isinstance(recipe, Recipe)
+    values = asdict(recipe)
+    for section, package in PACKAGES.items():
+        validation.validate_options(section, package, values, layers)
+    validation.validate_values(values, layers)
+    for key, space in recipe.tuning.space.items():
+        tuning.demand_space(f"{source_of('tuning.space', layers)}: tuning.space.{key}", space)
     return recipe
 
 

@@ -9,16 +9,12 @@ in the field's metadata, here and in `datamodules.transforms.settings`:
     rising          of such a list: no number is less than the one before
     choices         all the words there are
     where           says where and how a run runs, not what it is; of a section: all of its keys
-
-`of_its_types` makes a recipe of values that are all of their types.
 """
 
-import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
-from functools import cache
-from types import MappingProxyType, NoneType, UnionType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from types import MappingProxyType
+from typing import Any, Literal, get_type_hints
 
 from omegaconf import MISSING
 
@@ -239,84 +235,3 @@ def is_execution_key(key: str) -> bool:
     while key not in METADATA and "." in key and key not in FREE_WHERE:
         key = key.rpartition(".")[0]  # of a section whose keys are not ours to know
     return key in FREE_WHERE or bool(METADATA.get(key, {}).get("where"))
-
-
-_SECTIONS = {kind for kind in SCHEMA.values() if is_dataclass(kind)}
-
-
-class _OtherwiseError(Exception):
-    """A value is not of its type, is missing, or refers to another."""
-
-
-def of_its_types(values: Mapping[str, Any]) -> Recipe | None:
-    """Return the recipe that `values` are; None where only OmegaConf can tell what they mean.
-
-    It converts, resolves references and tells what is wrong, and takes ten times as long.
-    """
-    try:
-        return Recipe(**_section(Recipe, values))
-    except (_OtherwiseError, RecursionError):
-        return None
-
-
-def _section(schema: Any, values: Any) -> dict[str, Any]:
-    """Return the arguments of a dataclass."""
-    if type(values) is not dict or values.keys() - (known := _fields(schema)).keys():
-        raise _OtherwiseError
-    return {
-        name: _value(kind, values[name]) if name in values else _value(kind, _unset(each))
-        for name, (kind, each) in known.items()
-    }
-
-
-@cache
-def _fields(schema: Any) -> dict[str, tuple[Any, dataclasses.Field[Any]]]:
-    kinds = get_type_hints(schema)
-    return {each.name: (kinds[each.name], each) for each in fields(schema)}
-
-
-def _unset(given: dataclasses.Field[Any]) -> Any:
-    """Return what a field holds that no file sets: of a section, nothing."""
-    return {} if given.default is dataclasses.MISSING else given.default
-
-
-def _value(kind: Any, value: Any) -> Any:
-    """Return a value of type `kind`."""
-    if kind in _SECTIONS:
-        return kind(**_section(kind, value))
-    if kind is float and type(value) in (int, float):
-        try:
-            return float(value)
-        except OverflowError:
-            raise _OtherwiseError from None
-    if kind in (bool, int, str) and type(value) is kind:
-        return _plain(value)
-    match get_origin(kind):
-        case origin if origin is list and type(value) is list:
-            (inner,) = get_args(kind)
-            return [_value(inner, each) for each in value]
-        case origin if origin is dict and type(value) is dict and all(map(_is_text, value)):
-            return _plain(value)
-        case origin if origin is UnionType:
-            (inner,) = (each for each in get_args(kind) if each is not NoneType)
-            return None if value is None else _value(inner, value)
-        case origin if origin is Literal:
-            if any(value == each and type(value) is type(each) for each in get_args(kind)):
-                return value
-    raise _OtherwiseError
-
-
-def _plain(value: Any) -> Any:
-    """Return a copy of a value whose type is its own affair."""
-    if type(value) is list:
-        return [_plain(each) for each in value]
-    if type(value) is dict and all(type(each) in (str, int) for each in value):
-        return {key: _plain(each) for key, each in value.items()}
-    if value is None or type(value) in (bool, int, float) or _is_text(value):
-        return value
-    raise _OtherwiseError
-
-
-def _is_text(value: Any) -> bool:
-    """Return whether a value is a text, and nothing to OmegaConf: no reference, not missing."""
-    return type(value) is str and "${" not in value and value != MISSING

@@ -85,8 +85,8 @@ def sweep(
             continue
         log = files.display_path(failure.log)
         stage = (progress.last(failure.job.folder) or {}).get("stage")
-        again = "; --retry runs it again" if stage == "failed" else ""  # others go on without
-        print(f"failed {failure.job.name}: {failure.reason} (see {log}{again})")
+        hint = "; --retry runs it again" if stage == "failed" else ""  # others go on without
+        print(f"failed {failure.job.name}: {failure.reason} (see {log}{hint})")
     return 1 if failures or left_out else 0
 
 

@@ -11,14 +11,7 @@ from benchmark import lookup
 from benchmark.errors import UserError, nearest
 from benchmark.recipes import compose
 from benchmark.recipes.compose import load
-from benchmark.recipes.schema import (
-    FREE_WHERE,
-    KEYS,
-    METADATA,
-    SECTIONS,
-    is_execution_key,
-    of_its_types,
-)
+from benchmark.recipes.schema import FREE_WHERE, KEYS, METADATA, SECTIONS, is_execution_key
 
 RUN = "quick/digits_motion/vit_digits/st_adapter"
 PROTOCOLS = [
@@ -70,36 +63,6 @@ def test_every_run_resolves_under_its_own_name(method):
     for run in RUNS:
         if run.endswith(f"/{method}"):
             assert load(run).name == f"{run}/seed0"
-
-
-def test_values_of_their_types_make_the_recipe_that_omegaconf_makes(monkeypatch):
-    runs = [*list(RUNS)[::50], "quick/digits_motion/vit_digits/zeroi2v"]  # keys of whole numbers
-    values = []
-    quick = compose.of_its_types
-    monkeypatch.setattr(compose, "of_its_types", lambda each: values.append(each) or quick(each))
-    made = {run: repr(load(run, ["clip.seconds=2"])) for run in runs}
-    assert all(map(quick, values)) and len(values) == len(runs) > 8
-    monkeypatch.setattr(compose, "of_its_types", lambda _: None)
-    assert made == {run: repr(load(run, ["clip.seconds=2"])) for run in runs}
-
-
-@pytest.mark.parametrize(
-    ("section", "key", "value"),
-    [
-        *(("train", "epochs", each) for each in ("3", 3.0, True, None, "${seed}", "???")),
-        *(("optim", "lr", each) for each in ("1", False, None, 10**400)),
-        *(("optim", "betas", each) for each in ((0.9, 0.99), ["0.9", 0.99], 0.9, None)),
-        *(("test", "crops", each) for each in (True, 2, 3.0, "3")),
-        *(("method", "width", each) for each in ("${seed}", [1, {"a": "???"}], {(1, 2): 3}, {1})),
-        *(("wandb", "project", 3), ("wandb", "enabled", "yes"), ("wandb", "projects", "a")),
-        *(("backbone", "options", {1: 2}), ("backbone", "options", None), ("data", 1, 2)),
-    ],
-)
-def test_what_must_be_converted_resolved_or_told_is_left_to_omegaconf(section, key, value):
-    values = asdict(load(RUN))
-    assert of_its_types(values) == load(RUN)
-    values[section][key] = value
-    assert of_its_types(values) is None
 
 
 def test_every_method_and_every_data_set_has_a_recipe():
