@@ -70,6 +70,7 @@ def vita_clip(
     *,
     tokens: int = 8,
     train_projection: bool = False,
+    time_std: float = 0.02,
     text: str | Tensor | None = None,
     projection: str | Tensor | None = None,
 ) -> None:
@@ -83,7 +84,8 @@ def vita_clip(
     cosines with them, behind CLIP's own frozen `projection` (D, E), times a factor that trains.
     Both are .npy, .safetensors or .pt files; OpenAI's of the tower holds the projection.
 
-    ViT-B/16, 8 frames: 28,520,448 parameters plus the head.
+    The embedding of time starts as normal noise of standard deviation `time_std`, the authors' at
+    0.02. ViT-B/16, 8 frames: 28,520,448 parameters plus the head.
     """
     vit = model.vit
     if not vit.has_class_token:
@@ -97,6 +99,6 @@ def vita_clip(
         prompted = PromptedBlock(block, vit.embed_dim, model.frames, tokens, bound)
         prompted.project.requires_grad_(train_projection)
         vit.blocks[index] = prompted
-    add_temporal_embedding(model, std=0.02)
+    add_temporal_embedding(model, std=time_std)
     if text is not None:
         compare_with_text(model, text, projection=projection, train_scale=True)
