@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.errors import UserError
-from benchmark.leaderboard.columns import COLUMNS, aligned
+from benchmark.leaderboard.columns import COLUMNS, MISSING, aligned
 from benchmark.leaderboard.statistics.differences import Difference, difference, sign_flip_test
 from benchmark.leaderboard.statistics.estimates import estimates, summarize
 from benchmark.leaderboard.tables import Row, kind_of
@@ -138,7 +138,8 @@ def text(found: Comparison) -> str:
     if found.p is not None:
         lines.append(f"exact sign-flip test over {found.clusters:,} sources: p = {found.p:.3g}")
     cells = [[column.title, *(column.text(row) for row in found.rows)] for column in COLUMNS]
-    lines += ["", *aligned([["", "A", "B"], *cells], width)]
+    known = [row for row in cells if set(row[1:]) != {MISSING}]  # ranks are of a whole table
+    lines += ["", *aligned([["", "A", "B"], *known], width)]
     shown = largest(found.gains)
     rest = f", the {SHOWN} of {len(found.gains)} that differ most" if shown != found.gains else ""
     header = [f"top-1 % by class{rest}", "videos", "A", "B", "A - B"]

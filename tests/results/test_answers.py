@@ -16,10 +16,7 @@ from benchmark.results.answers import NOT_IN_BITS, Answers, metrics_of
 from benchmark.results.schema import SplitChecksum
 from benchmark.training import evaluation
 from benchmark.training.evaluation import Scores
-from datamodules import files
 from datamodules.dataset_info import Split
-
-COMMITTED = record.files(files.ROOT / "results" / "digits")
 
 
 @pytest.fixture
@@ -105,18 +102,6 @@ def test_what_are_no_answers_is_told_in_one_line(file: Path) -> None:
 def test_answers_to_other_videos_are_refused() -> None:
     with pytest.raises(UserError, match="7 answers, but the split has 8 videos"):
         metrics_of(Answers(np.zeros(7, bool)), split(8))
-
-
-@pytest.mark.parametrize("place", COMMITTED, ids=lambda file: "/".join(file.parts[-5:]))
-def test_the_committed_records_follow_from_their_answers(place: Path) -> None:
-    """Those of an older version have scores instead."""
-    found = record.read(place)
-    tested = splits.read(place, found.data.splits[found.metrics.split].sha256)
-    again = metrics_of(answers.read(place), tested)
-    for key, value in again.items():
-        if key == "chance" and found.metrics.chance is None:
-            continue  # older records lack it
-        assert math.isclose(value, getattr(found.metrics, key), rel_tol=1e-12), key
 
 
 @pytest.mark.parametrize("segments", [False, True])
