@@ -52,7 +52,7 @@ def test_what_fails_says_what_to_add_and_with_that_the_method_passes(tmp_path: P
     write(tmp_path / recipe[0], "method:\n  name: attention_tuning\n")
 
     said = contract(tmp_path)
-    assert len(re.findall("^FAILED", said, re.M)) == 5  # time, parameters x 2, comment x 2
+    assert len(re.findall("^FAILED", said, re.M)) == 4  # time, parameters, comment x 2
     told = re.search(
         r'attention_tuning measured: .*: say ("sees_time": False) in FACTS of (\S+)', said
     )
