@@ -81,8 +81,8 @@ def _update(*, trusting: bool) -> None:
     for protocol, records in found.items():
         folder = record.RESULTS / protocol
         page = pages.board(protocol, records, tables[protocol])
-        drawn = _drawn(folder, tables[protocol], times[protocol])
-        if not (trusting and _holds(folder / PAGE, page) and drawn):
+        current = trusting and _holds(folder / PAGE, page)
+        if not (current and _drawn(folder, tables[protocol], times[protocol])):
             _write(folder, render(protocol, records, tables[protocol]))
     for folder in _boards() - {record.RESULTS / protocol for protocol in found}:
         _write(folder, {})

@@ -313,10 +313,9 @@ def _ablation_table(rows: Sequence[Row], changed: Mapping[str, Sequence[Row]]) -
     order = [recipe_of(row) for row in [*recipes(rows), *rows]]
     for recipe in sorted(changed, key=order.index):
         for row in [*([named[recipe]] if recipe in named else []), *changed[recipe]]:
+            name = f"{code(row.method)}{_marked(row)}"
             numbers = (escape(column.text(row)) for column in shown)
-            cells.append([f"{code(row.method)}{_marked(row)}", *numbers])
-            if row is named.get(recipe):
-                cells[-1] = [f"**{cells[-1][0]}**", *cells[-1][1:]]
+            cells.append([name if row.ablation else f"**{name}**", *numbers])
     return table(["ablation", *(column.title for column in shown)], cells)
 
 

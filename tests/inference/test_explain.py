@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import tiny as tiny_models
 import torch
+from awake import wake
 from PIL import Image
 from tiny import CLASSES, SIZE, construct
 from torch import Tensor
-from trained import moved
 
 from benchmark.inference import explanation_picture
 from benchmark.inference.explain import Explanation, explain
@@ -31,7 +31,7 @@ RECIPE = compose.load("quick/digits_motion/vit_digits/linear_probe", [f"clip.fra
 
 
 def tiny(backbone: str, name: str, **options: object) -> TrainedModel:
-    model = moved(construct(backbone, name, **options)).eval()
+    model = wake(construct(backbone, name, **options), seed=0).eval()
     return TrainedModel(model, RECIPE, tuple(map(str, range(CLASSES))))
 
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 import tiny as tiny_models
 import torch
+from awake import wake
 from tiny import CLASSES, FRAMES, construct
 from torch import Tensor, nn
-from trained import a_checkpoint, a_video, moved
+from trained import a_checkpoint, a_video
 
 import benchmark
 from benchmark.cli.parser import main
@@ -35,7 +36,7 @@ ALONE = 'import sys\nsys.modules["benchmark"] = sys.modules["datamodules"] = Non
 def tiny(name: str) -> TrainedModel:
     """Return a tiny model of the recipe `name`, none of whose parameters is as it starts."""
     names = tuple(f"class {i}" for i in range(CLASSES))
-    return TrainedModel(moved(construct("class token", name)).eval(), RECIPE, names)
+    return TrainedModel(wake(construct("class token", name), seed=0).eval(), RECIPE, names)
 
 
 def modules(model: nn.Module) -> object:

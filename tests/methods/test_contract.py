@@ -10,6 +10,7 @@ import pytest
 import timm
 import tiny
 import torch
+from awake import wake
 from forked import Process
 from omegaconf import OmegaConf
 from places import FIXTURES
@@ -25,7 +26,6 @@ from tiny import (
     construct,
     demand,
     gradients,
-    wake,
 )
 from torch import Tensor
 from torch.nn import functional as F
@@ -185,7 +185,7 @@ def parameters(name: str, size: str, classes: int) -> str:
 
 
 @pytest.mark.parametrize("size", ["B16", pytest.param("L14", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("classes", [400, pytest.param(174, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("classes", [CLASSES[0], pytest.param(CLASSES[1], marks=pytest.mark.slow)])
 def test_parameter_count(name: str, size: str, classes: int) -> None:
     """Every recipe trains, at full size and 8 frames, what `reference/parameters.yaml` says."""
     if not compose.is_ours(f"methods/{name}"):

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -117,7 +118,7 @@ def _with(scene: Scene, places: Sequence[Place]) -> Scene:
     )
 
 
-def _font(each: Point, name: bool) -> dict[str, object]:
+def _font(each: Point, name: bool) -> dict[str, Any]:
     if not name:
         return {"fontsize": NUMBER}
     return {"fontsize": LABEL if each.needed else SMALL, "weight": "bold" if each.bold else None}
@@ -126,7 +127,7 @@ def _font(each: Point, name: bool) -> dict[str, object]:
 def _text(panel: Axes, each: Point, name: bool, reach: float = np.inf) -> Text:
     """Return what of a point looks for a place, measured."""
     said = each.name if name else str(each.number)
-    drawn = panel.text(each.x, each.y, said, parse_math=False, **_font(each, name))  # type: ignore[arg-type]
+    drawn = panel.text(each.x, each.y, said, parse_math=False, **_font(each, name))
     size = drawn.get_window_extent()
     drawn.remove()
     x, y = panel.transData.transform((each.x, each.y))
@@ -143,7 +144,7 @@ def _write(panel: Axes, each: Point, name: bool, where: Place) -> None:
         va="center",
         color=each.color,
         parse_math=False,
-        **_font(each, name),  # type: ignore[arg-type]
+        **_font(each, name),
     )
     if where.line is not None:
         ends = panel.transAxes.inverted().transform(where.line.reshape(2, 2))
