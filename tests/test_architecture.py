@@ -175,6 +175,7 @@ def f():
     assert at_once >= {"wandb", "lightning", "av", "ray"} and not at_once & {"torch", "timm"}
 
 
+@pytest.mark.slow
 def test_the_files_are_found():
     assert len(FILES) > 100 and {room(m) for m in FILES.keys() - FACES} == LEVELS.keys()
     assert "torch" in closure("benchmark.run") and "omegaconf" in closure("benchmark.sweeps.plan")
@@ -229,6 +230,7 @@ def test_no_file_is_named_for_nothing(module):
     }
 
 
+@pytest.mark.slow
 def test_a_folder_on_disk_has_one_room_that_knows_its_layout():
     from benchmark.runs import folder
 

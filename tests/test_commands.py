@@ -162,6 +162,7 @@ def test_a_command_does_its_work(
     assert complaint(line, place, capsys) == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "said"),
     [

@@ -126,6 +126,7 @@ def clips() -> Tensor:
     return torch.randn(2, 3, 4, 32, 32, generator=torch.Generator().manual_seed(1))
 
 
+@pytest.mark.slow
 def test_a_checkpoint_is_the_model_that_was_saved(tmp_path: Path) -> None:
     recipe = benchmark.load_recipe(RUN)
     model, _ = build.model(recipe, 8)
@@ -142,6 +143,7 @@ def test_a_checkpoint_is_the_model_that_was_saved(tmp_path: Path) -> None:
         benchmark.load_checkpoint(tmp_path / "none.safetensors")
 
 
+@pytest.mark.slow
 def test_a_run_is_a_task_and_its_data(tmp_path: Path) -> None:
     few = ["data.train=16", "data.holdout=16", "data.test=16", f"data.root={tmp_path}"]
     task, data = benchmark.load_run(RUN, few)

@@ -250,6 +250,7 @@ def test_a_board_that_is_a_folder_is_told(tmp_path, capsys):
     assert "README.md: it is a folder" in said(["leaderboard"], capsys)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["runs", f"runs/{RUN}/seed0"])
 def test_a_folder_of_runs_that_is_a_file_is_told_before_anything_starts(place, tmp_path, capsys):
     (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
@@ -259,6 +260,7 @@ def test_a_folder_of_runs_that_is_a_file_is_told_before_anything_starts(place, t
     assert main(["status", "quick"]) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "lines",
     [

@@ -137,6 +137,7 @@ def about_keys(words: list[str]) -> Said:
             yield f"no key {match[1]}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_what_a_page_says_is_true(page: Path) -> None:
     assert complaints(page.read_text(), page.parent) == []
@@ -194,6 +195,7 @@ def test_what_is_not_true_is_noticed(page: str, said: str) -> None:
     assert len(found) == 1 and said in found[0]
 
 
+@pytest.mark.slow
 def test_what_is_true_is_let_pass() -> None:
     page = """
 `optim.lr`, `data.root`, `slurm.conf`, `data.root=/data/x`, `benchmark.adapt(vit, ...)`

@@ -63,6 +63,7 @@ def test_a_closed_stdout_is_no_error(monkeypatch):
     assert main(["list"]) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists(FULL), reason="no /dev/full here")
 def test_a_command_on_a_full_disk_says_one_line_and_fails():
     command = f"{sys.executable} -m benchmark list > {FULL}"

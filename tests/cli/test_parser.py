@@ -82,6 +82,7 @@ def processor_time():
     return used.ru_utime + used.ru_stime
 
 
+@pytest.mark.slow
 def test_list_takes_well_under_a_second():
     spent = []
     for _ in range(3):  # the best of three: this machine may be busy
@@ -117,12 +118,14 @@ def test_a_mistake_is_one_line_and_exit_code_2(argv, wrong, right, capsys):
     assert wrong in err and right in err
 
 
+@pytest.mark.slow
 def test_a_mistake_ends_the_process_with_2_and_without_a_traceback():
     ended = start("show", "quick/digits_motion/vit_digits/aimm")
     assert ended.returncode == 2 and ended.stdout == ""
     assert len(ended.stderr.splitlines()) == 1 and "'aim'" in ended.stderr
 
 
+@pytest.mark.slow
 def test_every_verb_has_help_with_an_example(capsys):
     with pytest.raises(SystemExit) as ended:
         main(["--help"])
@@ -137,6 +140,7 @@ def test_every_verb_has_help_with_an_example(capsys):
         assert verb.action.__doc__.splitlines()[0] in said and name in whole
 
 
+@pytest.mark.slow
 def test_the_example_of_every_verb_is_understood(capsys):
     from benchmark.cli.parser import parse
 
@@ -189,6 +193,7 @@ def test_a_run_with_a_record_is_not_run_again(capsys, monkeypatch):
     assert out.startswith("nothing to do") and file.name in out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("argv", [["--again", "optim.lr=1"], ["optim.lr=1", "--again"]])
 def test_a_run_made_again_starts_afresh(argv, capsys, monkeypatch):
     started = []
@@ -247,6 +252,7 @@ def test_an_interrupt_is_told_in_one_line(capsys, monkeypatch):
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_early_is_no_error():
     command = f"{sys.executable} -m benchmark list | true"
     ended = subprocess.run(command, shell=True, capture_output=True, text=True, env=os.environ)

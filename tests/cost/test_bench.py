@@ -49,6 +49,7 @@ def machine(**changes: object) -> MachineSpeed:
     return replace(MachineSpeed(machine=about), **changes)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_a_row_holds_what_is_counted_and_rates_that_follow_from_it(row: speed.Row) -> None:
     model = bench.build(bare.method("zeroi2v"), HOW)
     assert row.trained_parameters == sum(p.numel() for p in model.parameters() if p.requires_grad)
@@ -59,6 +60,7 @@ def test_a_row_holds_what_is_counted_and_rates_that_follow_from_it(row: speed.Ro
     assert row.memory_bytes == step.memory()
 
 
+@pytest.mark.slow
 def test_a_product_is_counted_once_forward_and_once_for_each_gradient_that_is_needed() -> None:
     how = replace(HOW, frames=1, batch=1)
     probe = counts.training_macs(bench.build(bare.method("linear_probe"), how), size=32)
@@ -79,6 +81,7 @@ def test_the_bytes_counted_without_computing_are_those_that_are_kept() -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_form_that_computes_something_else_is_refused_in_one_line() -> None:
     def wrong(model: VideoViT) -> VideoViT:
         changed = copy.deepcopy(model)
@@ -93,6 +96,7 @@ def test_a_form_that_computes_something_else_is_refused_in_one_line() -> None:
         list(bench.measure(["aim"], HOW, "cpu", {"wrong": wrong}))
 
 
+@pytest.mark.slow
 def test_a_form_with_another_gradient_is_refused_though_its_logits_are_the_same() -> None:
     def deaf(model: VideoViT) -> VideoViT:
         changed = copy.deepcopy(model)
@@ -189,6 +193,7 @@ def test_a_slope_is_the_power_that_a_cost_grows_with() -> None:
     assert "| `aim` | frames | 4 … 64 | 2.00 | 3.00 | 1.00 | 1.00 |" in found
 
 
+@pytest.mark.slow
 def test_growth_measures_each_axis() -> None:
     axes = {"frames": (2, 4), "batch": (1, 2)}
     frames, batch = growth.measure(["full"], replace(HOW, rounds=1), "cpu", axes)

@@ -9,6 +9,8 @@ from benchmark.lookup import find
 from benchmark.models.video_vit import VideoViT
 from benchmark.recipes import compose
 
+pytestmark = pytest.mark.slow
+
 B16, L14 = "vit_base_patch16_clip_quickgelu_224", "vit_large_patch14_clip_quickgelu_224"
 SHAPES = {B16: (768, 14 * 14, 16), L14: (1024, 16 * 16, 14)}  # D, patches, patch px
 BLOCKS = 3  # of a model that a formula is for: one more costs as much as the one before
@@ -48,7 +50,6 @@ PUBLISHED = [
 ]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("method", "name", "frames", "merged", "views", "published"), PUBLISHED)
 def test_published_figures(
     method: str, name: str, frames: int, merged: bool, views: int, published: float
@@ -148,7 +149,6 @@ BY_HAND = (
 )
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", [B16, L14])
 @pytest.mark.parametrize("method", BY_HAND)
 def test_formulas(method: str, name: str) -> None:

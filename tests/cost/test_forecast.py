@@ -129,6 +129,7 @@ def test_a_device_that_nobody_knows_is_told() -> None:
         hardware.cpu("A Chip", "a-chip", 2, 8e9, {})
 
 
+@pytest.mark.slow
 def test_a_run_on_one_core_computes_and_decodes_one_after_the_other() -> None:
     on = measured(bench(1, 0.1), bench(16, 0.1), loading=(clips(1_000.0),))
     (run,) = foresee([compose.load(f"{DIGITS}/aim")], on)
@@ -139,6 +140,7 @@ def test_a_run_on_one_core_computes_and_decodes_one_after_the_other() -> None:
     assert run.checkpoint_bytes == 12 * models.counted(run.recipe, 10).trained
 
 
+@pytest.mark.slow
 def test_runs_take_the_devices_that_are_free_first() -> None:
     one = a_run(10.0)
     assert schedule([one] * 4, gpus(count=2)).middle == pytest.approx(20.0)
@@ -178,6 +180,7 @@ def test_what_will_not_fit_or_will_wait_is_told_and_what_would_help() -> None:
     assert less.fits and less.steps == run.steps
 
 
+@pytest.mark.slow
 def test_runs_that_see_the_same_clips_are_one_group() -> None:
     recipes = [compose.load(f"{DIGITS}/{m}/seed{s}") for m in ("aim", "full") for s in (0, 1)]
     runs = [replace(a_run(1.0), recipe=each) for each in recipes]
@@ -194,6 +197,7 @@ def test_how_many_videos_can_be_said_where_the_data_cannot() -> None:
     assert forecast.sizes(held, (100, 10)) == (90, 10)
 
 
+@pytest.mark.slow
 def test_a_fraction_and_few_shots_are_as_many_videos_as_they_are() -> None:
     for data, train in (
         ("kinetics400_tenth", 24_653),
@@ -216,6 +220,7 @@ def test_testing_decodes_a_clip_once_for_all_its_crops() -> None:
     assert a.test_seconds.middle == b.test_seconds.middle == pytest.approx(19_906 / a.decode_rate)
 
 
+@pytest.mark.slow
 def test_a_model_of_more_classes_has_a_larger_head_and_nothing_else() -> None:
     recipe = compose.load(f"{DIGITS}/st_adapter")
     for classes in (10, models.CLASSES, 1_000):
@@ -227,6 +232,7 @@ def test_a_model_of_more_classes_has_a_larger_head_and_nothing_else() -> None:
     assert probe.trained == 7 * 97
 
 
+@pytest.mark.slow
 def test_tuning_is_foreseen_once_for_the_runs_of_a_method() -> None:
     names = [f"fair/ssv2/vit_b16_clip/{m}/seed{s}" for m in ("aim", "full") for s in (0, 1)]
     names += ["fair/ssv2/vit_b16_clip/aim,ratio=0.5/seed0"]

@@ -9,6 +9,8 @@ from benchmark.cli.parser import main
 from benchmark.recipes import compose
 from datamodules.files import ROOT
 
+pytestmark = pytest.mark.slow
+
 REFERENCE = ROOT / "tests" / "fixtures" / "reference" / "parameters.yaml"
 SHORT = {"vit_b16_clip": "B16", "vit_l14_clip": "L14"}
 WIDTH = {"vit_b16_clip": 768, "vit_l14_clip": 1024}
@@ -25,7 +27,6 @@ RUNS = sorted(
 RUNS = [run for run in RUNS if run not in UNPRINTED]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("run", RUNS)
 def test_a_paper_run_costs_what_its_paper_says(run, capsys, tmp_path, monkeypatch):
     monkeypatch.setattr("datamodules.files.RUNS", tmp_path)  # there is no data
@@ -47,7 +48,6 @@ def test_a_paper_run_costs_what_its_paper_says(run, capsys, tmp_path, monkeypatc
     )
 
 
-@pytest.mark.slow
 def test_the_doubts_about_what_is_printed_stand_below_it(capsys):
     assert main(["profile", "paper/kinetics400/vit_l14_clip/aim", "--classes", "400"]) == 0
     assert capsys.readouterr().out.splitlines()[-2:] == [

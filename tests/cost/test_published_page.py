@@ -81,6 +81,7 @@ def test_what_cannot_be_counted_is_not():
     assert count(row(frames=8, chosen="4 k to 5 M parameters"), 400) is None
 
 
+@pytest.mark.slow
 def test_views_multiply_macs_alone_and_a_missing_head_is_left_out():
     one, three = (count(row(method="linear_probe", frames=1, views=v), 10) for v in (1, 3))
     assert three.macs == 3 * one.macs and three.trained == one.trained == 10 * 769
@@ -157,6 +158,7 @@ def test_text_of_the_file_stays_text_in_the_page(uncounted):
     assert len({line.count(" | ") for line in text.splitlines() if line.startswith("| [`")}) == 1
 
 
+@pytest.mark.slow
 def test_the_committed_page_links_to_its_sources_and_contents():
     text = published_page.PAGE.read_text()
     slugs = {

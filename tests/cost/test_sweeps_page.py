@@ -71,6 +71,7 @@ def test_what_is_kept_is_what_is_counted(name: str) -> None:
     assert models.kept()[models.key_of(recipe)] == models.count(recipe), REMEDY
 
 
+@pytest.mark.slow
 def test_what_is_kept_is_read_as_it_was_written(tmp_path: Path) -> None:
     recipe = compose.load(
         "fair/digits_motion/vit_digits/zeroi2v"

@@ -117,6 +117,7 @@ def test_views_are_crops_of_the_first_clip_then_of_the_second(tmp_path: Path):
     assert corner[:, 1, 0].tolist() == [0, 24, 48] * 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("world", [2, 4])
 def test_a_step_takes_the_same_clips_at_any_number_of_ranks(listed: DatasetInfo, world: int):
     alone = epoch(listed, 3)
@@ -124,6 +125,7 @@ def test_a_step_takes_the_same_clips_at_any_number_of_ranks(listed: DatasetInfo,
     assert same(alone, [joined(shares) for shares in zip(*ranks, strict=True)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("world", [2, 3])
 @pytest.mark.parametrize("test_batch", [1, 2, 3, 5, 100])
 def test_test_batches_are_the_same_at_any_number_of_ranks(listed, world, test_batch):
@@ -146,6 +148,7 @@ def test_lightning_leaves_the_samplers_as_they_are(listed: DatasetInfo):
         assert isinstance(loader.sampler, DistributedSampler)
 
 
+@pytest.mark.slow
 def test_samples_depend_on_seed_epoch_and_index_alone(listed: DatasetInfo):
     def samples(**options: Any) -> dict[int, Tensor]:
         both = joined(epoch(listed, **options))
@@ -164,6 +167,7 @@ def test_samples_depend_on_seed_epoch_and_index_alone(listed: DatasetInfo):
         assert len(shared) > 8 and sum(first[i].equal(other[i]) for i in shared) < 3
 
 
+@pytest.mark.slow
 def test_epochs_come_in_different_orders_and_leave_out_different_videos(listed: DatasetInfo):
     orders = [tuple(joined(epoch(listed, n))["index"].tolist()) for n in range(8)]
     assert len(set(orders)) == 8
@@ -229,6 +233,7 @@ def test_a_flip_swaps_labels_where_the_dataset_knows_how(listed: DatasetInfo):
     assert other["label"].tolist() == [1 - label for label in one["label"].tolist()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("mixup", "cutmix"), [(0.8, 0), (0, 1.0), (0.8, 1.0)])
 def test_clips_mix_alike_at_any_number_of_ranks(listed: DatasetInfo, mixup: float, cutmix: float):
     def mixed(**options: Any) -> dict[str, Tensor]:
@@ -246,6 +251,7 @@ def test_clips_mix_alike_at_any_number_of_ranks(listed: DatasetInfo, mixup: floa
         assert same([alone], [joined(ranks)])
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_is_accumulated_in_the_same_order(listed: DatasetInfo):
     whole = joined(epoch(listed, batch=12))
     for world, most, parts in ((1, 5, 3), (1, 1, 12), (2, 4, 2), (3, 100, 1)):
@@ -286,6 +292,7 @@ def test_the_dataset_decides_whether_clips_may_be_mirrored(motion: DatasetInfo):
     assert same(one, other)
 
 
+@pytest.mark.slow
 def test_clips_of_twins_hold_the_same_frames(motion: DatasetInfo):
     for frames in (8, 4, 2, 16):
         clips = joined(evaluated(motion, frames=frames, size=32))["video"][:, 0]  # (B, C, T, H, W)

@@ -46,6 +46,7 @@ def test_few_shots_and_a_holdout_leave_the_data_what_it_is(own: Path) -> None:
     assert change(whole, replace(whole, flip="never")) is None
 
 
+@pytest.mark.slow
 def test_a_holdout_that_a_dataset_ships_is_part_of_it(tmp_path: Path) -> None:
     data = digits_motion(root=tmp_path, train=8, holdout=8, test=8)
     assert identify(data).splits.keys() == {"train", "holdout", "test"}

@@ -63,6 +63,7 @@ def test_keys_that_numpy_would_take_for_others_are_refused(wrong: tuple[int, ...
         generator(Stream.SAMPLE, *wrong)
 
 
+@pytest.mark.slow
 def test_nothing_else_makes_random_numbers_for_a_dataset():
     root = Path(datamodules.__file__).parent
     found = set()

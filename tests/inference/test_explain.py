@@ -121,6 +121,7 @@ def drawn(file: Path, found: Explanation) -> np.ndarray:
         return np.asarray(picture.convert("RGB")).astype(int)
 
 
+@pytest.mark.slow
 def test_a_picture_is_warm_where_the_evidence_is(tmp_path: Path) -> None:
     frames = torch.full((FRAMES, 3, 32, 32), 100, dtype=torch.uint8)
     evidence = torch.zeros(FRAMES, 4, 4)

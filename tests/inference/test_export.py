@@ -139,6 +139,7 @@ def test_without_onnx_it_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     exporting.demand_exportable(tmp_path / "x.pt2")
 
 
+@pytest.mark.slow
 def test_a_model_of_more_than_a_file_holds_is_refused(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

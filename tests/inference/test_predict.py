@@ -58,6 +58,7 @@ def test_folders_are_searched_and_a_folder_of_pictures_is_a_video(tmp_path: Path
             videos_in([tmp_path / "b.mp4", tmp_path / place])
 
 
+@pytest.mark.slow
 def test_a_broken_video_is_one_line_and_the_rest_goes_on(tmp_path: Path, capsys: Capture) -> None:
     file = a_checkpoint(tmp_path)
     for name in ("a", "c"):
@@ -88,6 +89,7 @@ def test_a_broken_video_is_one_line_and_the_rest_goes_on(tmp_path: Path, capsys:
     assert f"%  {rows[0]['top'][0]['class']}\n" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_contact_sheet_shows_what_was_seen(tmp_path: Path) -> None:
     red = torch.zeros(2, 3, 8, 16, 16, dtype=torch.uint8)
     red[:, 0] = 255

@@ -13,6 +13,8 @@ from benchmark.inference.trained_model import class_names
 from benchmark.models import checkpoint
 from benchmark.recipes import compose
 
+pytestmark = pytest.mark.slow
+
 
 def test_three_lines_lead_to_logits(tmp_path: Path) -> None:
     file, video = a_checkpoint(tmp_path, "st_adapter", "test.clips=2", "test.crops=3"), tmp_path

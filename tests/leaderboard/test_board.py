@@ -53,6 +53,7 @@ def test_a_board_that_cannot_be_drawn_leaves_the_old_one(place, monkeypatch):
     assert not list(place.glob(".*"))
 
 
+@pytest.mark.slow
 def test_the_committed_boards_are_what_the_committed_records_say(drawn):
     results = files.ROOT / "results"
     found = pages.by_protocol(record.records(results / "fair"))  # others may lie beside them

@@ -24,6 +24,7 @@ def rows() -> dict[str, Row]:
     return {row.method: row for row in recipes(found["fair/digits_motion/vit_digits"])}
 
 
+@pytest.mark.slow
 def test_no_method_that_is_blind_to_order_is_right_more_than_every_second_time(
     rows: dict[str, Row],
 ) -> None:

@@ -122,12 +122,14 @@ def test_what_cannot_be_compared_is_refused() -> None:
         compare([one], [other])
 
 
+@pytest.mark.slow
 def test_names_stay_text_in_the_picture_which_is_the_same_every_time() -> None:
     found = rows()
     svg = draw(found)
     assert svg == draw(found) and "<b>" not in svg.replace("<!-- <b> -->", "")
 
 
+@pytest.mark.slow
 def test_the_command_prints_and_draws(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = made("x", 2)
     made("y", 7)

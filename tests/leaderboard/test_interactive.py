@@ -18,6 +18,8 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from benchmark.leaderboard.interactive.page import interactive
 
+pytestmark = pytest.mark.slow
+
 HOSTILE = "<img src=x onerror='document.title=1'>"
 SIZES = {"phone": (390, 844), "desktop": (1280, 900)}
 
@@ -70,7 +72,6 @@ def methods(driver):
     return [cell.text for cell in cells]
 
 
-@pytest.mark.slow
 def test_the_page_opens_without_errors_asks_nobody_and_fits(opened):
     errors = [each for each in opened.get_log("browser") if each["level"] == "SEVERE"]
     assert not errors
@@ -88,7 +89,6 @@ def test_the_page_opens_without_errors_asks_nobody_and_fits(opened):
     assert contrast(ink, paper) > 7
 
 
-@pytest.mark.slow
 def test_it_sorts_filters_and_opens_rows(opened):
     assert set(METHODS) < set(methods(opened))
     before = methods(opened)
@@ -107,7 +107,6 @@ def test_it_sorts_filters_and_opens_rows(opened):
     assert links[0].get_attribute("href").endswith("digits_motion/vit_digits/st_adapter/seed0.json")
 
 
-@pytest.mark.slow
 def test_axes_and_data_are_chosen(opened):
     choices = opened.find_elements(By.CSS_SELECTOR, "#chart0 select")
     data, x, y = (

@@ -29,6 +29,7 @@ def board(top1=(0.83, 0.85), method="aim", table=TABLE, views=3, recipe=FRAMES):
     return rows[0]
 
 
+@pytest.mark.slow
 def test_a_row_stands_beside_what_its_authors_print(printed):
     found = compare(board(), printed.rows)
     assert (found.paper, found.inside, found.printed.source) == (83.9, None, "aim_readme")
@@ -76,6 +77,7 @@ def test_the_table_says_paper_ours_difference_and_whether_it_is_inside(printed):
     assert "| `aim` | 83.9 | 84.0 | +0.1 | - |" in beside_papers([board()], printed)
 
 
+@pytest.mark.slow
 def test_the_board_shows_it_under_the_table_it_is_about():
     text = pages.board("paper", board().records)
     assert text.index("kinetics400") < text.index("| `aim` | 83.9 | 84.0 | +0.1 |")

@@ -75,6 +75,7 @@ def content(folder: Path) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.slow
 def test_a_release_keeps_what_its_methods_claimed(place, monkeypatch):
     freeze("1.0", CODE)
     monkeypatch.setattr(release, "kind_of", lambda section: None)  # their files say otherwise
@@ -83,6 +84,7 @@ def test_a_release_keeps_what_its_methods_claimed(place, monkeypatch):
     assert ",yes," in table and ",baseline," in table
 
 
+@pytest.mark.slow
 def test_a_release_is_made_again_byte_for_byte_when_the_records_are_gone(place: Path) -> None:
     assert freeze("1.0", CODE) == place
     tables = {f"fair/tables.{form}" for form in ("csv", "json", "tex", "md")}
@@ -96,6 +98,7 @@ def test_a_release_is_made_again_byte_for_byte_when_the_records_are_gone(place: 
     assert check("1.0") == [] and release.versions() == ["1.0"]
 
 
+@pytest.mark.slow
 def test_newer_records_and_papers_numbers_do_not_change_a_release(
     place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,12 +111,14 @@ def test_newer_records_and_papers_numbers_do_not_change_a_release(
         freeze("1.0", CODE)
 
 
+@pytest.mark.slow
 def test_the_same_records_give_the_same_release(place: Path) -> None:
     first = content(freeze("1.0", CODE))
     shutil.rmtree(place)
     assert content(freeze("1.0", CODE)) == first
 
 
+@pytest.mark.slow
 def test_the_manifest_has_the_checksum_of_every_file(place: Path) -> None:
     freeze("1.0", CODE)
     manifest = json.loads((place / MANIFEST).read_text())
@@ -126,6 +131,7 @@ def test_the_manifest_has_the_checksum_of_every_file(place: Path) -> None:
     assert manifest["commit"] == CODE[0] and manifest["packages"]["numpy"] == np.__version__
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "told"),
     [
@@ -141,6 +147,7 @@ def test_an_edited_release_is_told(place: Path, name: str, told: str) -> None:
     assert line.endswith(told)
 
 
+@pytest.mark.slow
 def test_a_digit_edited_with_its_checksum_is_told_with_its_line(place: Path) -> None:
     freeze("1.0", CODE)
     table, manifest = place / "fair" / "tables.csv", place / MANIFEST
@@ -156,6 +163,7 @@ def test_a_digit_edited_with_its_checksum_is_told_with_its_line(place: Path) -> 
     assert check("1.0") == [] and "of format 3, which the code of cccc" in release.summary("1.0")
 
 
+@pytest.mark.slow
 def test_what_is_missing_foreign_or_broken_is_a_line(place: Path) -> None:
     freeze("1.0", CODE)
     (place / "fair" / "tables.md").unlink()
@@ -172,6 +180,7 @@ def test_what_is_missing_foreign_or_broken_is_a_line(place: Path) -> None:
         check("2.0")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("doubt", "told"),
     [
@@ -202,6 +211,7 @@ def test_what_is_doubtful_is_not_frozen(place: Path, doubt: str, told: str) -> N
     assert not place.exists()
 
 
+@pytest.mark.slow
 def test_what_git_has_not_is_not_frozen(place: Path) -> None:
     results = place.parents[1]
 
@@ -223,6 +233,7 @@ def test_what_git_has_not_is_not_frozen(place: Path) -> None:
     }
 
 
+@pytest.mark.slow
 def test_the_command_says_in_a_line_how_releases_are(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

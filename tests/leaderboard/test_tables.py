@@ -112,6 +112,7 @@ def test_a_row_of_other_videos_or_without_answers_is_not_judged_with_the_others(
     assert table[0].interval is None
 
 
+@pytest.mark.slow
 def test_the_committed_records_have_their_answers(monkeypatch):
     monkeypatch.setattr(record, "RESULTS", files.ROOT / "results")
     runs = record.records(record.RESULTS / "fair")

@@ -34,6 +34,7 @@ def text(*, space: int = 6) -> Tensor:
     return torch.randn(CLASSES, space, generator=torch.Generator().manual_seed(3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("size", "frames", "pooling", "authors"),
     [  # golden_field/param_counts_video.json, text's features not counted
@@ -55,6 +56,7 @@ def test_dist_trains_what_the_authors_do(
     assert counts.parameters(model, trained=True) == authors - UNREAD
 
 
+@pytest.mark.slow
 def test_vita_clip_trains_what_the_authors_do() -> None:
     """Prompts, summaries and the scale; 7,087,104 more where the projection of tokens trains."""
     projection, trained = torch.ones(768, 512), []
@@ -129,6 +131,7 @@ def test_the_tower_sees_every_second_frame_and_the_net_all(video: Tensor) -> Non
     assert torch.equal(seen[1], seen[0])
 
 
+@pytest.mark.slow
 def test_a_checkpoint_with_a_head_of_text_is_loaded_with_its_text(tmp_path: Path) -> None:
     save_file({"text": text()}, tmp_path / "text.safetensors")
     file = tmp_path / "trained.safetensors"

@@ -11,6 +11,7 @@ from benchmark.methods._temporal import ConvolutionOverTime
 SHIFTS = [{-1: 1, 1: 1}, {2: 2, -3: 1}, {9: 1}, {0: 1, -1: 0, 1: 2}]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kernel", "frames"), [(1, 2), (3, 1), (3, 4), (5, 2), (7, 3)])
 def test_a_sum_of_products_is_the_convolution(kernel: int, frames: int) -> None:
     conv = ConvolutionOverTime(6, kernel, frames).double()
@@ -21,6 +22,7 @@ def test_a_sum_of_products_is_the_convolution(kernel: int, frames: int) -> None:
     assert_close(conv(x), theirs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shifts", SHIFTS)
 @pytest.mark.parametrize("frames", [1, 2, 4])
 def test_heads_move_with_and_without_a_graph(shifts: dict[int, int], frames: int) -> None:

@@ -181,6 +181,7 @@ def test_what_does_not_fit_is_named(tmp_path: Path) -> None:
         load({**state, "norm.weight": torch.zeros(3)})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "weights", "message"),
     [

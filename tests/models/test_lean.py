@@ -74,6 +74,7 @@ def clip_vit(name: str) -> VideoViT:
     return adapt(vit, str(options.pop("name")), frames=8, classes=5, **options).train()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MOST)
 def test_lean_saves_less_than_the_papers_form(name: str) -> None:
     model = clip_vit(name)

@@ -141,6 +141,7 @@ def test_taps_come_in_the_order_asked_for() -> None:
         model.read_by(Keep(), taps=(4, 0, -1), width=3)
 
 
+@pytest.mark.slow
 def test_a_reader_is_counted_and_checkpointed() -> None:
     model, bare = read(), construct("class token", "linear_probe")
     own = {n for n in checkpoint.trained(model) if not n.startswith("reader.")}

@@ -78,6 +78,7 @@ def percentages(out: str) -> dict[str, float]:
     return {each[1]: float(each[2]) for each in found if each}
 
 
+@pytest.mark.slow
 def test_convert_test_and_merge(
     files: Callable[[str], tuple[Path, Path, list[str]]],
     tmp_path: Path,
@@ -106,6 +107,7 @@ def test_convert_test_and_merge(
     assert percentages(capsys.readouterr().out)["top-1"] == before["top-1"]
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_nans_is_neither_tested_nor_merged(
     files: Callable[[str], tuple[Path, Path, list[str]]],
     tmp_path: Path,
@@ -126,6 +128,7 @@ def test_a_checkpoint_of_nans_is_neither_tested_nor_merged(
     assert f"error: {out} is not written: " in capsys.readouterr().err and not out.exists()
 
 
+@pytest.mark.slow
 def test_a_file_of_only_what_trained_needs_the_tower(
     files: Callable[[str], tuple[Path, Path, list[str]]],
     tmp_path: Path,
@@ -142,6 +145,7 @@ def test_a_file_of_only_what_trained_needs_the_tower(
     assert main([*arguments, "--base", str(clip), "-o", str(tmp_path / "it.safetensors")]) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("recipe", "message"),
     [
@@ -163,6 +167,7 @@ def test_a_file_of_another_method_is_refused(
     assert any(part in error for part in message.split("|"))
 
 
+@pytest.mark.slow
 def test_another_base_is_refused(
     files: Callable[[str], tuple[Path, Path, list[str]]],
     tmp_path: Path,

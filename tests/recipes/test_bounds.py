@@ -148,6 +148,7 @@ def test_what_cannot_be_built_is_refused_before_a_run_starts(method, overrides, 
     assert said in refused(capsys, "run", f"{RUN}/{method}", *overrides.split())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "overrides", "said"), HUGE, ids=str)
 def test_what_is_out_of_all_proportion_is_told_with_its_figure(method, overrides, said, capsys):
     name, chosen = f"{RUN}/{method}", overrides.split()
@@ -196,6 +197,7 @@ def test_weights_that_are_none_are_told_by_their_header(tmp_path, file, capsys):
     assert f"{file}: is broken" in refused(capsys, "run", f"{RUN}/aim", chosen)
 
 
+@pytest.mark.slow
 def test_weights_of_torch_fit_by_their_header_as_when_they_are_read(tmp_path):
     from safetensors.torch import load_file
 
@@ -228,6 +230,7 @@ def test_a_methods_file_sets_nothing_but_its_method(kitchen, extra):
         load(f"{RUN}/aim")
 
 
+@pytest.mark.slow
 def test_a_sweep_says_which_of_its_runs_cannot_be_built(kitchen, capsys):
     file = kitchen / "protocols/quick/aim.yaml"
     file.write_text(f"{file.read_text()}\n  no_decay: [biass]\n")
@@ -276,6 +279,7 @@ def test_the_words_that_there_are_are_lightnings():
     assert set(PRECISIONS) <= set(get_args(_PRECISION_INPUT_STR))
 
 
+@pytest.mark.slow
 def test_the_committed_recipes_are_in_proportion():
     under = compose.RECIPES / "protocols"
     papers = [f"{f.relative_to(under).with_suffix('')}" for f in under.glob("paper*/*/*/*.yaml")]

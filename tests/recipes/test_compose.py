@@ -91,6 +91,7 @@ LAYERS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("last", range(len(LAYERS)))
 def test_of_two_files_the_later_one_wins(kitchen, last):
     for file in (LAYERS[5], LAYERS[7]):
@@ -106,6 +107,7 @@ def test_of_two_files_the_later_one_wins(kitchen, last):
     assert load(RUN, ["method.width=7"]).method["width"] == 7
 
 
+@pytest.mark.slow
 def test_a_part_of_a_dataset_has_what_all_methods_share_on_the_whole(kitchen):
     part, whole = "fair/kinetics400_tenth/all", "fair/kinetics400/all"
     write(kitchen, f"protocols/{whole}", "{train: {epochs: 7}, test: {clips: 5}}")
@@ -241,6 +243,7 @@ def test_overrides_move_a_run_to_scratch_and_its_name_says_which():
     assert load(RUN, ["train.epochs=3", "optim.lr=0.00001", "seed=2"]) == changed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "override",
     [
@@ -285,6 +288,7 @@ def test_a_scratch_runs_name_loads_it_again(overrides):
     assert load(changed.name) == changed
 
 
+@pytest.mark.slow
 def test_what_data_is_called_stands_in_the_name_and_changes_nothing_else():
     plain, run = load("quick/folder/vit_digits/aim"), "quick/folder@mine/vit_digits/aim"
     for called in (load(run), load("quick/folder/vit_digits/aim", ["data.called=mine"])):
@@ -314,6 +318,7 @@ def test_a_later_override_wins_over_an_earlier_one():
     assert load(load(RUN, ["optim.lr=1"]).name, ["optim.lr=2"]).optim.lr == 2
 
 
+@pytest.mark.slow
 def test_the_child_and_its_parent_agree_on_the_name():
     for overrides in ([], ["optim.lr=3e-4"], ["workers=2"]):
         assert load(f"{RUN}/seed1", overrides) == load(RUN, [*overrides, "seed=1"])

@@ -67,6 +67,7 @@ def test_a_value_in_a_name_is_read_as_it_was(text):
         assert "/" not in written(value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["2024", "1e3", "true", "[a] b", "[a]", "{a}", "{path}.mp4", "'"])
 def test_what_a_key_takes_decides_between_a_text_and_what_looks_like_another_value(text):
     chosen = compose.load(RUN, [f"data.root={text}", f"slurm.account={text}"])
@@ -84,6 +85,7 @@ def test_a_dataset_without_a_run_takes_them_likewise(tmp_path):
         assert root == f"{tmp_path}/{name}"
 
 
+@pytest.mark.slow
 def test_a_number_is_never_octal_or_of_another_base():
     for typed, value in {"010": 10, "10": 10}.items():
         assert compose.load(RUN, [f"train.batch={typed}"]).train.batch == value

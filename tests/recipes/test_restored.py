@@ -27,14 +27,16 @@ def stored(**changed):
     return plain
 
 
+@pytest.mark.slow
 def test_a_stored_recipe_is_the_recipe():
     assert compose.restored(stored()) == load(RUN)
     changed = compose.restored(stored(), ["train.epochs=7", "workers=1"])
     assert (changed.train.epochs, changed.workers, changed.name) == (7, 1, load(RUN).name)
 
 
-@pytest.mark.parametrize("file", sorted((ROOT / "results/fair").rglob("*.json")), ids=str)
-def test_the_recipes_of_all_committed_records_are_recipes_still(file):
+@pytest.mark.slow
+@pytest.mark.parametrize("file", sorted((ROOT / "results/fair").rglob("seed0.json")), ids=str)
+def test_the_recipes_of_all_committed_rows_are_recipes_still(file):
     old = json.loads(file.read_text())["recipe"]
     recipe = compose.restored(old)
     assert recipe.name == old["name"]

@@ -115,6 +115,7 @@ def test_a_method_has_nothing_of_its_own_but_its_options_and_what_is_tuned(
     assert f"fair/{file}.yaml: sets {key!r}" in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_not_tuned_is_refused_with_what_to_type_unless_it_is_wanted(kitchen):
     recipe = compose.load(RUN)
     with pytest.raises(UserError) as caught:
@@ -155,6 +156,7 @@ def asdict_of(recipe):
     return asdict(recipe)
 
 
+@pytest.mark.slow
 def test_a_tuned_file_keeps_what_was_written_by_hand(kitchen):
     file = kitchen / "protocols" / f"{RUN}.yaml"
     file.write_text("# why\nmethod: {time_std: 0.5}\n")

@@ -32,6 +32,7 @@ def everything():
     return read()
 
 
+@pytest.mark.slow
 def test_every_row_of_the_committed_file_is_read(everything):
     assert len(everything.rows) == len(yaml.safe_load(PUBLISHED.read_text())["rows"]) > 200
     assert {row.data for row in everything.rows} == everything.data.keys()

@@ -166,6 +166,7 @@ def test_other_weights_than_those_of_the_other_runs_are_told() -> None:
     assert not any(each.problems for each in verify(files))
 
 
+@pytest.mark.slow
 def test_the_committed_records_are_fine(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["verify", str(COMMITTED)]) == 0
     assert capsys.readouterr().out.endswith("\n324 of 324 records are fine\n")

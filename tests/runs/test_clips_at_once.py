@@ -78,6 +78,7 @@ def run(folder: Path, counter: str) -> str:
     return started.finish()
 
 
+@pytest.mark.slow
 def test_a_run_that_the_kernel_kills_goes_on_with_half_as_many(
     counter: Path, tmp_path: Path
 ) -> None:
@@ -87,12 +88,14 @@ def test_a_run_that_the_kernel_kills_goes_on_with_half_as_many(
     assert said == "out of memory; it goes on with 4 clips at once\n"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("counter")
 def test_a_run_that_anybody_kills_does_not(tmp_path: Path) -> None:
     assert run(tmp_path / "run", "") == "killed by SIGKILL (out of memory?)"
     assert memory.read(tmp_path / "run") == Room(8)
 
 
+@pytest.mark.slow
 def test_a_run_that_says_so_is_started_again_till_it_fits(tmp_path: Path) -> None:
     script = textwrap.dedent("""
         import sys

@@ -48,6 +48,7 @@ def elsewhere() -> Iterator["subprocess.Popen[bytes]"]:
     holder.communicate()
 
 
+@pytest.mark.slow
 def test_a_run_whose_folder_is_held_ends_with_a_code_of_its_own(
     elsewhere: "subprocess.Popen[bytes]", capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -56,6 +57,7 @@ def test_a_run_whose_folder_is_held_ends_with_a_code_of_its_own(
     assert progress.last(files.RUNS / NAME) is None
 
 
+@pytest.mark.slow
 def test_whoever_started_it_does_not_note_a_failure(
     elsewhere: "subprocess.Popen[bytes]",
 ) -> None:
@@ -67,6 +69,7 @@ def test_whoever_started_it_does_not_note_a_failure(
     assert progress.last(folder) is None and held(folder)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_done_meanwhile_is_not_tested_again(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

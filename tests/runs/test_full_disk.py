@@ -63,6 +63,7 @@ def ends(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> tuple[int, st
     return code, found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "said"),
     [
@@ -106,6 +107,7 @@ def test_a_folder_that_nobody_may_write_is_no_passing_trouble(
     assert (code, found.state) == (1, "failed")
 
 
+@pytest.mark.slow
 def test_a_checkpoint_that_finds_no_room_leaves_the_one_before(
     disk: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -170,6 +172,7 @@ def child(job: Job) -> list[str]:
     return [sys.executable, "-c", CHILD, str(job.folder), str(record.path(job.name))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("short_of", ["bytes", "inodes"])
 def test_a_sweep_goes_on_with_runs_that_have_room(disk: Path, short_of: str) -> None:
     names = [f"p/d/b/{method}/seed0" for method in ("full", "b", "c")]

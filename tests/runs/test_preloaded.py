@@ -72,6 +72,7 @@ def end(started: process.Process) -> str:
     return started.finish()
 
 
+@pytest.mark.slow
 def test_a_forked_process_is_as_a_started_one(server: Server, tmp_path: Path) -> None:
     own = {"CUDA_VISIBLE_DEVICES": "3", "OMP_NUM_THREADS": "2", "RUNS": str(tmp_path / "x")}
     os.environ["TYPED_LATER"] = "1"  # after the server has started
@@ -124,6 +125,7 @@ def test_what_a_fork_leaves_behind_is_ended_with_it(server: Server, tmp_path: Pa
     wait(lambda: not alive(int((tmp_path / "left").read_text())))
 
 
+@pytest.mark.slow
 def test_a_server_that_is_killed_takes_nothing_along(server: Server, tmp_path: Path) -> None:
     one = process.start(command(tmp_path / "one", "wait"), {}, server=server)
     pid = read(tmp_path / "one")["pid"]

@@ -16,12 +16,14 @@ def job(name, *overrides):
     return Job(recipe.name, (), recipe)
 
 
+@pytest.mark.slow
 def test_runs_of_the_same_clips_are_grouped():
     jobs = [job("aim"), job("zeroi2v"), job("full"), job("aim", "seed=1"), job("full", "seed=1")]
     jobs.append(job("aim", "seed=2"))  # the only one of its seed
     assert groups(jobs) == [jobs[:3], jobs[3:5]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "other", ["cache=true", "sharing.gib=0", "clip.size=64", "train.augment.scale=[0.5, 1]"]
 )
@@ -36,6 +38,7 @@ def test_rates_that_are_tried_share():
     assert groups(jobs) == [jobs]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not servers.possible(), reason="memory without a name is Linux's")
 def test_every_run_is_told_its_name_and_its_server(monkeypatch):
     jobs = [job("aim"), job("full"), job("aim", "seed=1")]

@@ -79,6 +79,7 @@ def said(capsys: pytest.CaptureFixture[str], *argv: object) -> tuple[int, str, s
     return code, out, err
 
 
+@pytest.mark.slow
 def test_a_run_on_b_after_a_is_refused_in_one_line_that_says_what_is_other(
     videos: Videos, ran: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -101,6 +102,7 @@ def test_the_same_videos_moved_to_another_root_change_nothing(
     assert said(capsys, "stale")[1] == "no record is stale\n"
 
 
+@pytest.mark.slow
 def test_videos_that_were_added_are_noticed(
     videos: Videos, ran: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -112,6 +114,7 @@ def test_videos_that_were_added_are_noticed(
     assert said(capsys, "stale")[1].splitlines() == [f"{RUN}/seed0", f"  data: {change}"]
 
 
+@pytest.mark.slow
 def test_a_name_of_its_own_gives_data_a_record_of_its_own(
     videos: Videos, ran: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -125,6 +128,7 @@ def test_a_name_of_its_own_gives_data_a_record_of_its_own(
     assert r"## folder@mine · vit\_digits" in page and ", other data" not in page
 
 
+@pytest.mark.slow
 def test_again_makes_the_record_of_other_data_again(
     videos: Videos, ran: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -189,6 +193,7 @@ def grid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]
     return write
 
 
+@pytest.mark.slow
 def test_a_sweep_leaves_out_the_record_of_other_data_tells_it_and_does_the_rest(
     videos: Videos,
     ran: list[str],
@@ -206,6 +211,7 @@ def test_a_sweep_leaves_out_the_record_of_other_data_tells_it_and_does_the_rest(
     assert said(capsys, "sweep", "mine", "--again")[0] == 0 and ran[1:] == [f"{RUN}/seed0"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"version": 1}'])
 def test_a_broken_record_is_told_and_made_again(
     text: str,
@@ -251,6 +257,7 @@ def test_a_recipe_that_was_edited_since_is_told_by_run(
     assert "is of another recipe: optim.lr: 9.0 -> " in err and "--again" in err
 
 
+@pytest.mark.slow
 def test_a_run_begun_again_and_interrupted_goes_on_when_it_is_typed_again(
     videos: Videos, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -279,6 +286,7 @@ def test_a_run_begun_again_and_interrupted_goes_on_when_it_is_typed_again(
     assert said(capsys, *argv)[0] == 130 and checkpoint.read_text() == "half way"
 
 
+@pytest.mark.slow
 def test_a_run_begun_again_that_fails_keeps_its_record(
     videos: Videos, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

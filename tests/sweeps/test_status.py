@@ -145,12 +145,14 @@ def test_the_table_counts_and_has_a_line_per_run():
     ]
 
 
+@pytest.mark.slow
 def test_the_verb_says_how_a_committed_sweep_is(capsys):
     assert main(["status", "quick"]) == 0
     out = capsys.readouterr().out
     assert out.startswith("quick: 8 runs: 8 missing\n") and len(out.splitlines()) == 9
 
 
+@pytest.mark.slow
 def test_stale_lists_what_changed_since_a_record_was_made(capsys):
     one, other = job("aim"), job("full")
     file = finish(one, seed=0, optim=replace(one.recipe.optim, lr=9.0, warmup=7.0))

@@ -26,6 +26,8 @@ from benchmark.sweeps.plan import plan
 from datamodules import files
 from datamodules.dataset_info import DatasetInfo, Split
 
+pytestmark = pytest.mark.slow
+
 # A run's process without a run: it puts the record it is given in its place, or fails without one.
 CHILD = """
 import os, sys
@@ -99,7 +101,6 @@ def finish(job):
     made_record(job.name, job.recipe).write()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", SWEEPS)
 def test_every_sweep_can_be_planned(name):
     jobs = planned(name)
@@ -107,7 +108,6 @@ def test_every_sweep_can_be_planned(name):
     assert jobs[-1].recipe == compose.load(jobs[-1].base_name, jobs[-1].overrides)
 
 
-@pytest.mark.slow
 def test_quick_has_the_six_methods_and_the_floor_and_fair_digits_all_there_are():
     few = {"full", "full_divided", "partial", "prompt_tuning"}
     few |= {"st_adapter", "aim", "zeroi2v", "linear_probe"}
@@ -195,7 +195,6 @@ def left(jobs):
     return [job for job in jobs if not record.path(job.name).exists()]
 
 
-@pytest.mark.slow
 def test_a_failed_run_is_told_with_its_log_and_tried_again_when_asked(grid, children, capsys):
     children("aim")
     assert sweep.sweep("mine") == 1

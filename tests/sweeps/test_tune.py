@@ -23,6 +23,8 @@ from benchmark.sweeps.launchers import local
 from benchmark.sweeps.tune import FURTHEST, STEP, tune
 from datamodules import files
 
+pytestmark = pytest.mark.slow
+
 TABLE = "mine/digits_motion/vit_digits"
 METHODS = ["aim", "linear_probe"]
 SPACE = {"optim.lr": {"low": 1e-4, "high": 1e-2}}
@@ -112,7 +114,6 @@ def test_every_method_gets_as_many_trials_on_what_is_held_out(runs, capsys):
         assert (record.RESULTS / "mine/tuning" / each).read_text() == "drawn"
 
 
-@pytest.mark.slow
 def test_what_was_tried_is_not_tried_again_even_where_only_the_evidence_is_left(runs, capsys):
     ran, _ = runs
     tune("mine")
@@ -129,7 +130,6 @@ def test_what_was_tried_is_not_tried_again_even_where_only_the_evidence_is_left(
     assert "nothing to do: mine is tuned" in capsys.readouterr().out
 
 
-@pytest.mark.slow
 def test_what_is_missing_is_tried(runs, protocol):
     ran, _ = runs
     tune("mine")
@@ -159,7 +159,6 @@ def test_an_interrupted_tuning_goes_on_where_it_was(runs, monkeypatch):
     assert len(ran) == len(set(ran)) == 6
 
 
-@pytest.mark.slow
 def test_a_range_is_widened_for_all_methods_alike_until_the_best_is_within(runs, capsys):
     ran, best = runs
     best["aim"] = 1e-5
@@ -173,7 +172,6 @@ def test_a_range_is_widened_for_all_methods_alike_until_the_best_is_within(runs,
     assert chosen("aim") == 1e-5
 
 
-@pytest.mark.slow
 def test_a_range_is_not_widened_for_ever(runs, capsys):
     ran, best = runs
     best["aim"] = 1e9

@@ -114,6 +114,7 @@ def test_what_is_noted_holds_for_whoever_takes_the_run_up(tmp_path: Path) -> Non
     assert memory.read(tmp_path) == Room(16, 1, (32,))
 
 
+@pytest.mark.slow
 def test_the_forecast_is_asked_how_many_fit_a_gpu(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -29,6 +29,8 @@ from benchmark.tracking.monitor import TrainingMonitor
 from benchmark.tracking.wandb_callback import WandbCallback
 from benchmark.tracking.wandb_session import run_id
 
+pytestmark = pytest.mark.slow
+
 NAME = "quick/data/backbone/method/seed0"
 ID = run_id(NAME)
 BATCHES, BATCH, EPOCHS = 6, 2, 2
@@ -328,7 +330,6 @@ def test_without_an_answer_a_run_is_kept_offline(
     assert steps(tmp_path) == list(range(1, STEPS + 1))
 
 
-@pytest.mark.slow
 def test_a_server_gets_every_step_once(
     tmp_path: Path, server: Server, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -343,7 +344,6 @@ def test_a_server_gets_every_step_once(
     assert "Tried to log" not in capfd.readouterr().err
 
 
-@pytest.mark.slow
 def test_what_a_vanished_server_did_not_get_is_uploaded_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -383,7 +383,6 @@ def test_uploading_needs_a_login_and_an_answer(
         wandb_sync.upload()
 
 
-@pytest.mark.slow
 def test_two_ranks_and_a_kill_are_one_run(tmp_path: Path) -> None:
     name = "quick/digits_motion/vit_digits/zeroi2v/seed1"
     small = ["data.train=48", "data.holdout=16", "data.test=16", "train.batch=8", "train.epochs=2"]

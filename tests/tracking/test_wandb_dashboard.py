@@ -24,6 +24,8 @@ from benchmark.sweeps.plan import plan
 from benchmark.tracking import wandb_dashboard
 from datamodules import files
 
+pytestmark = pytest.mark.slow
+
 METHODS = ["full", "aim"]
 SEEDS = [0, 1]
 
@@ -155,7 +157,6 @@ def panels(spec: str) -> dict[str, list[dict[str, Any]]]:
     return {each["name"]: each["panels"] for each in bank["sections"] if each["panels"]}
 
 
-@pytest.mark.slow
 # wandb-workspaces 0.4 is written for an older pydantic
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_where_a_server_is_there_a_workspace_is_saved(
@@ -183,7 +184,6 @@ def test_where_a_server_is_there_a_workspace_is_saved(
     assert "workspace: http" in capsys.readouterr().out
 
 
-@pytest.mark.slow
 def test_without_the_extra_it_says_how_to_get_it(
     server: Server,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,

@@ -71,6 +71,7 @@ def test_a_checkpoints_file_says_which_data_it_was_trained_on(
     assert checkpoint.read(tmp_path / "last.ckpt").data == DATA
 
 
+@pytest.mark.slow
 def test_a_merged_checkpoint_says_it_still(model: torch.nn.Module, tmp_path: Path) -> None:
     file, merged = tmp_path / "ours.safetensors", tmp_path / "merged.safetensors"
     checkpoint.write(file, model, asdict(compose.load(DIGITS)), data=DATA)
@@ -110,6 +111,7 @@ def refusal(data: DataIdentity, overrides: list[str], **more: bool) -> str:
     return ""
 
 
+@pytest.mark.slow
 def test_a_test_on_other_data_is_refused_in_one_line(
     own: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -128,6 +130,7 @@ def test_a_test_on_other_data_is_refused_in_one_line(
         assert "for other classes: 2 classes have other numbers, such as 'zebra': 0, was 1" in said
 
 
+@pytest.mark.slow
 def test_random_weights_of_a_backbone_are_the_seeds_alone() -> None:
     recipe = compose.load(DIGITS, ["backbone.weights=random"])
     _, first = build.model(recipe, 8)

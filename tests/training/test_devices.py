@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from forked import RANKS, Process
 
+pytestmark = pytest.mark.slow
+
 NAME = "quick/digits_motion/vit_digits/zeroi2v/seed1"
 SMALL = (
     *("data.train=53", "data.holdout=16", "data.test=18", "train.batch=12", "train.epochs=2"),
@@ -42,7 +44,6 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Any
     return curve(folder, run(folder))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "how",
     [
@@ -72,7 +73,6 @@ def test_loss_and_scores_agree_with_one_device(
     assert all(found["cost"][key] == record["cost"][key] for key in trained)
 
 
-@pytest.mark.slow
 def test_torchrun_takes_a_run_to_two_nodes(
     alone: tuple[dict[str, Any], Any, Any], tmp_path: Path
 ) -> None:
@@ -96,7 +96,6 @@ def test_torchrun_takes_a_run_to_two_nodes(
     np.testing.assert_allclose(others, scores, atol=1e-4)
 
 
-@pytest.mark.slow
 def test_a_batch_that_cannot_be_split_is_told_with_those_that_can(tmp_path: Path) -> None:
     process = run(tmp_path, "trainer.devices=2", "train.batch=13")
     _, stderr = process.communicate(timeout=120)

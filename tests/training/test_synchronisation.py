@@ -53,6 +53,7 @@ def move(batch: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
     return {name: tensor.as_subclass(OnDevice) for name, tensor in batch.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "augment",
     [

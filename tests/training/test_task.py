@@ -104,6 +104,7 @@ def test_only_what_trains_changes_and_is_saved(tmp_path: Path) -> None:
     assert saved["state_dict"].keys() == trained
 
 
+@pytest.mark.slow
 def test_resuming_gives_what_an_uninterrupted_run_gives(tmp_path: Path) -> None:
     """Dropout and drop-path are on: their draws depend on (seed, epoch, step) alone."""
     straight = classification()

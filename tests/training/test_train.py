@@ -21,6 +21,8 @@ from benchmark.results.record import read
 from benchmark.runs import progress
 from benchmark.training.train import load_run
 
+pytestmark = pytest.mark.slow
+
 NAME = "quick/digits_motion/vit_digits/zeroi2v/seed1"
 SMALL = ["data.train=48", "data.holdout=16", "data.test=16", "train.batch=8", "train.epochs=3"]
 
@@ -50,7 +52,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.slow
 def test_a_record_says_what_is_needed_to_believe_it(whole: Path) -> None:
     found, arrays = record(whole)
     assert found["recipe"]["seed"] == 1
@@ -69,7 +70,6 @@ def test_a_record_says_what_is_needed_to_believe_it(whole: Path) -> None:
     assert found["name"].startswith("scratch/")  # it was overridden
 
 
-@pytest.mark.slow
 def test_a_record_says_what_a_run_cost(whole: Path) -> None:
     cost = record(whole)[0]["cost"]
     assert 0 < cost["train_seconds"] + cost["test_seconds"] < cost["device_seconds"]  # of 1 device
@@ -77,7 +77,6 @@ def test_a_record_says_what_a_run_cost(whole: Path) -> None:
     assert cost["peak_memory_bytes"] > 0 and cost["peak_device_memory_bytes"] is None
 
 
-@pytest.mark.slow
 def test_a_record_follows_from_the_answers_beside_it(whole: Path) -> None:
     (file,) = (whole / "results").rglob("seed1.json")
     found = read(file)
@@ -89,13 +88,11 @@ def test_a_record_follows_from_the_answers_beside_it(whole: Path) -> None:
     assert str(splits.path(file, "")).startswith(str(whole / "results" / "scratch"))
 
 
-@pytest.mark.slow
 def test_wandb_keeps_one_offline_run(whole: Path) -> None:
     assert len(list((whole / "runs").rglob("offline-run-*"))) == 1
     assert len(list((whole / "runs").rglob("run-*.wandb"))) == 1
 
 
-@pytest.mark.slow
 def test_a_killed_run_ends_as_if_nothing_had_happened(whole: Path, tmp_path: Path) -> None:
     process = start(tmp_path, "wandb.enabled=false")
     deadline = time.monotonic() + 200
@@ -113,7 +110,6 @@ def test_a_killed_run_ends_as_if_nothing_had_happened(whole: Path, tmp_path: Pat
         assert np.array_equal(array, again[name]), name
 
 
-@pytest.mark.slow
 def test_a_checkpoint_of_another_recipe_is_refused(whole: Path, tmp_path: Path) -> None:
     (checkpoint,) = (whole / "runs").rglob("last.ckpt")
     other = tmp_path / "runs" / checkpoint.parent.relative_to(whole / "runs")
@@ -130,14 +126,12 @@ def test_a_checkpoint_of_another_recipe_is_refused(whole: Path, tmp_path: Path) 
     assert line["stage"] == "failed"
 
 
-@pytest.mark.slow
 def test_scores_are_optional_and_answers_are_not(tmp_path: Path) -> None:
     finish(start(tmp_path, "save.scores=false", "train.epochs=1", "wandb.enabled=false"))
     (file,) = (tmp_path / "results").rglob("seed1.json")
     assert {each.name for each in file.parent.iterdir()} == {file.name, answers.path(file).name}
 
 
-@pytest.mark.slow
 def test_any_run_fits_in_anyones_trainer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     overrides = ["data.train=16", "data.holdout=16", "data.test=16", f"data.root={tmp_path}"]
     task, data = load_run("quick/digits_motion/vit_digits/aim", overrides)

@@ -45,6 +45,7 @@ def read(name: str, folder: Path) -> DatasetInfo:
     return function(root=folder, sizes="any")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", names("datamodules.datasets"))
 def test_every_video_of_every_dataset_has_a_cluster(name: str, tmp_path: Path) -> None:
     for split in read(name, tmp_path).splits.values():
@@ -63,6 +64,7 @@ def test_clips_of_digits_share_their_image_with_their_twin_and_by_chance(tmp_pat
     assert {shown[i] for i in range(1400, 1797)} == set(range(10))
 
 
+@pytest.mark.slow
 def test_the_image_of_an_identity_clip_shows_its_label(tmp_path: Path) -> None:
     test = digits_identity(root=tmp_path, train=10, holdout=10, test=120).splits["test"]
     for members in groups(test).values():
@@ -70,6 +72,7 @@ def test_the_image_of_an_identity_clip_shows_its_label(tmp_path: Path) -> None:
     assert max(map(len, groups(test).values())) > 1
 
 
+@pytest.mark.slow
 def test_digits_written_before_there_were_clusters_get_the_same_ones(tmp_path: Path) -> None:
     options = {"root": tmp_path, "train": 10, "holdout": 10, "test": 40}
     first = digits_identity(**options).splits["test"]

@@ -195,6 +195,7 @@ def test_another_number_of_classes_is_a_mistake(name, tmp_path, monkeypatch):
     assert f"there are {there} classes" in said and "not 7" in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_a_few_shots_of_every_class(name, tmp_path):
     total = count(name)

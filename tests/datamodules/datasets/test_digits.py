@@ -59,6 +59,7 @@ def drift(clip: NDArray[np.uint8]) -> NDArray[np.float64]:
     return places[:, -1] - places[:, 0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("split", ["holdout", "test"])
 def test_every_test_clip_has_a_twin_that_is_its_exact_reversal(motion: DatasetInfo, split: str):
     videos = motion.splits[split]
@@ -99,6 +100,7 @@ SCORES = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("score", SCORES)
 def test_whoever_is_blind_to_order_gets_at_most_half_of_the_clips(motion: DatasetInfo, score: str):
     """It answers a clip and its twin alike, their labels differ: at most one of two is right."""
@@ -110,6 +112,7 @@ def test_whoever_is_blind_to_order_gets_at_most_half_of_the_clips(motion: Datase
         assert (answers == test.labels).mean() <= motion.order_blind_ceiling == 0.5
 
 
+@pytest.mark.slow
 def test_who_knows_everything_but_the_order_gets_half_and_who_sees_it_gets_all(motion: DatasetInfo):
     test = motion.splits["test"]
     shown, labels = clips(test), test.labels.tolist()
@@ -119,6 +122,7 @@ def test_who_knows_everything_but_the_order_gets_half_and_who_sees_it_gets_all(m
     assert len({clip.tobytes() for clip in shown}) == len(shown) == 2 * len(known)
 
 
+@pytest.mark.slow
 def test_labels_are_balanced_and_images_of_splits_are_not_shared(motion: DatasetInfo):
     for split in motion.splits.values():
         assert len(set(np.bincount(split.labels, minlength=8))) == 1
@@ -162,6 +166,7 @@ def test_coding_does_not_tell_the_place_in_time(tmp_path: Path):
     assert np.abs(shown[0].astype(int) - picture).max() <= 4  # YUV has fewer colours
 
 
+@pytest.mark.slow
 def test_the_label_of_an_identity_clip_is_its_digit(tmp_path: Path):
     data = digits_identity(root=tmp_path, train=20, holdout=10, test=20)
     assert data.classes == tuple("0123456789") and data.order_blind_ceiling is None
@@ -171,6 +176,7 @@ def test_the_label_of_an_identity_clip_is_its_digit(tmp_path: Path):
     assert (shown[:, 0] != shown[:, -1]).any((1, 2, 3)).all()
 
 
+@pytest.mark.slow
 def test_the_same_parameters_give_the_same_bytes(tmp_path: Path):
     one, other = (digits_motion(root=tmp_path / each, **SMALL) for each in ("a", "b"))
     assert checksums(tmp_path / "a") == checksums(tmp_path / "b") != {}
@@ -178,6 +184,7 @@ def test_the_same_parameters_give_the_same_bytes(tmp_path: Path):
         assert one.splits[split].sha256() == other.splits[split].sha256()
 
 
+@pytest.mark.slow
 def test_a_clip_does_not_depend_on_how_many_there_are(tmp_path: Path):
     few, more = (
         digits_motion(root=tmp_path, **{**SMALL, "train": count}).splits["train"]
@@ -187,6 +194,7 @@ def test_a_clip_does_not_depend_on_how_many_there_are(tmp_path: Path):
     np.testing.assert_array_equal(clips(few), clips(more)[:8])
 
 
+@pytest.mark.slow
 def test_other_parameters_and_versions_get_other_folders(tmp_path: Path, monkeypatch):
     def folder(**options: int) -> str:
         return digits_motion(root=tmp_path, **{**SMALL, **options}).splits["train"].name(0)
@@ -198,6 +206,7 @@ def test_other_parameters_and_versions_get_other_folders(tmp_path: Path, monkeyp
     assert shown.shape == (8, 48, 48, 3) and read(tmp_path / names[1]).shape == (9, 32, 32, 3)
 
 
+@pytest.mark.slow
 def test_videos_are_written_once_and_then_reused(tmp_path: Path, monkeypatch):
     first = digits_motion(root=tmp_path, **SMALL)
     monkeypatch.setattr(_digits, "_write_all", lambda *_: pytest.fail("written again"))
@@ -207,6 +216,7 @@ def test_videos_are_written_once_and_then_reused(tmp_path: Path, monkeypatch):
     assert again.splits["test"].sha256() == first.splits["test"].sha256()
 
 
+@pytest.mark.slow
 def test_of_two_that_start_together_one_writes(tmp_path: Path, monkeypatch):
     written = []
     write_all = _digits._write_all
@@ -222,6 +232,7 @@ def test_of_two_that_start_together_one_writes(tmp_path: Path, monkeypatch):
     assert len(written) == 1
 
 
+@pytest.mark.slow
 def test_what_a_killed_process_left_behind_is_not_taken_for_videos(tmp_path: Path, monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(_digits, "write", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
@@ -235,6 +246,7 @@ def test_what_a_killed_process_left_behind_is_not_taken_for_videos(tmp_path: Pat
     assert not (tmp_path / f"{name}.part").exists()
 
 
+@pytest.mark.slow
 def test_stills_look_like_frames_and_are_all_different():
     images, _ = digits()
     pictures = stills(images[:100], np.random.default_rng(0))

@@ -1,6 +1,7 @@
 """Few shots and fractions: by what videos are called, whatever else a copy of a dataset is like."""
 
 import numpy as np
+import pytest
 from make_datasets import kinetics, problem
 
 from datamodules.dataset_info import Split
@@ -74,6 +75,7 @@ def test_a_class_of_few_videos_keeps_one() -> None:
     assert np.bincount(split.labels[[*part(split, 0.1, 0, 2)]]).tolist() == [1, 1]
 
 
+@pytest.mark.slow
 def test_a_dataset_has_a_fraction_or_few_shots_and_says_what_it_was_before(tmp_path) -> None:
     kinetics(400)(tmp_path, 8_000, 400)
     data = kinetics400(root=tmp_path, sizes="any", fraction=0.1)

@@ -64,6 +64,7 @@ def test_damage_reaches_to_the_next_key_frame_and_no_further(tmp_path):
                 video.frames([0, i, 39])
 
 
+@pytest.mark.slow
 def test_flipped_bytes_give_frames_or_errors_however_they_are_asked_for(whole):
     content, truth = whole.read_bytes(), decode_all(whole)
     lost_ever = right = shown = 0
@@ -93,6 +94,7 @@ def test_flipped_bytes_give_frames_or_errors_however_they_are_asked_for(whole):
                     np.testing.assert_array_equal(frames, [alone[i][0] for i in some])
 
 
+@pytest.mark.slow
 def test_files_cut_off_anywhere_give_the_frames_there_are_or_an_error(whole):
     content, truth = whole.read_bytes(), decode_all(whole)
     opened = 0
@@ -112,6 +114,7 @@ def test_files_cut_off_anywhere_give_the_frames_there_are_or_an_error(whole):
     assert opened > 5 or whole.suffix == ".mp4"
 
 
+@pytest.mark.slow
 def test_files_are_closed_even_after_errors(tmp_path, grey):
     def open_files() -> int:
         return len(list(Path("/proc/self/fd").iterdir()))

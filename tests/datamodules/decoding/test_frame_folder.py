@@ -51,6 +51,7 @@ def test_a_folder_gives_the_frames_that_a_video_does(form, first, tmp_path):
             ours.frames([12])
 
 
+@pytest.mark.slow
 def test_jpeg_has_the_full_range(tmp_path):
     folder = pictures(tmp_path / "a", range(256), "{:05d}.jpg", "mjpeg", "yuvj420p")
     found = levels(FrameFolder(folder), range(256))

@@ -207,6 +207,7 @@ def test_frames_that_repeat_the_one_before_are_no_frames(tmp_path):
         assert video.times[5] == pytest.approx(6 / 25)
 
 
+@pytest.mark.slow
 def test_recordings_one_after_the_other_are_told_apart(tmp_path):
     """Timestamps start over, or lie between each other; the decoder knows the order."""
     for shift in (0, 1):

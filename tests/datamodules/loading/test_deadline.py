@@ -19,6 +19,8 @@ from datamodules.decoding.video import DecodeError, Open, RandomAccessVideo, Rea
 from datamodules.loading import deadline
 from datamodules.loading.clips import Item, sampling
 
+pytestmark = pytest.mark.slow
+
 SECONDS = 2.0  # far more than a read takes here, whatever else the machine does
 BAD = 5  # index of the video that something is wrong with
 VARIED = replace(AS_IT_IS, scale=[0.3, 1.0], flip=0.5)
@@ -113,13 +115,11 @@ def same(one: list[Item], other: list[Item]) -> bool:
     )
 
 
-@pytest.mark.slow
 def test_with_nothing_late_a_deadline_changes_nothing(listed: DatasetInfo) -> None:
     plain = list(epochs(module(listed, None)))
     assert same(list(epochs(module(listed))), plain) and len(plain) == 8
 
 
-@pytest.mark.slow
 def test_a_decoder_that_sleeps_once_is_replaced_and_the_same_clips_come(
     listed: DatasetInfo, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -140,7 +140,6 @@ def test_a_decoder_that_sleeps_once_is_replaced_and_the_same_clips_come(
         os.kill(int(process), 0)
 
 
-@pytest.mark.slow
 def test_a_decoder_that_loops_counts_as_a_broken_video(
     listed: DatasetInfo, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -156,7 +155,6 @@ def test_a_decoder_that_loops_counts_as_a_broken_video(
     assert len(caplog.messages) == 2 and caplog.messages[1] == told
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("broken", ["stop", "wrong"])
 def test_a_test_video_that_loops_is_one_that_is_broken(listed: DatasetInfo, broken: str) -> None:
     made = module(listed, broken=broken)
@@ -171,7 +169,6 @@ def test_a_test_video_that_loops_is_one_that_is_broken(listed: DatasetInfo, brok
     assert [i for batch in batches for i in batch["broken"].tolist() if i >= 0] == [BAD]
 
 
-@pytest.mark.slow
 def test_a_file_that_never_answers_ends_the_run_and_has_no_stand_in(
     listed: DatasetInfo, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -189,7 +186,6 @@ def test_a_file_that_never_answers_ends_the_run_and_has_no_stand_in(
     assert len(caplog.messages) == 1 and caplog.messages[0].startswith(f"rank 0: {file}: not read")
 
 
-@pytest.mark.slow
 def test_what_is_late_only_beside_others_ends_the_run_with_what_helps(
     listed: DatasetInfo, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -111,6 +111,7 @@ def both(tmp_path: Path, out: Path) -> tuple[DatasetInfo, DatasetInfo]:
     return data, folder(root=out)
 
 
+@pytest.mark.slow
 def test_all_there_is_to_see_of_a_video_is_the_same(
     both: tuple[DatasetInfo, DatasetInfo], tmp_path: Path, out: Path
 ) -> None:
@@ -150,6 +151,7 @@ def test_what_is_there_as_a_file_is_taken_before_what_was_packed(
     assert outcome(out, "train/a/v.mp4", decoder)[0][0] == 9
 
 
+@pytest.mark.slow
 def test_the_second_decoder_sees_the_same(
     both: tuple[DatasetInfo, DatasetInfo], tmp_path: Path, out: Path
 ) -> None:
@@ -159,6 +161,7 @@ def test_the_second_decoder_sees_the_same(
         assert outcome(out, name, "torchcodec") == old, name
 
 
+@pytest.mark.slow
 def test_lists_records_and_audits_know_no_difference(
     both: tuple[DatasetInfo, DatasetInfo], tmp_path: Path, out: Path
 ) -> None:
@@ -183,6 +186,7 @@ def test_lists_records_and_audits_know_no_difference(
             assert rows[0] == rows[1], name
 
 
+@pytest.mark.slow
 def test_clips_and_what_stands_in_for_broken_videos_are_the_same(
     both: tuple[DatasetInfo, DatasetInfo],
 ) -> None:
@@ -207,6 +211,7 @@ def test_clips_and_what_stands_in_for_broken_videos_are_the_same(
     assert stood_in >= 5
 
 
+@pytest.mark.slow
 def test_anybody_can_read_them(both: tuple[DatasetInfo, DatasetInfo], out: Path) -> None:
     old = both[0].splits["train"]
     seen = {}

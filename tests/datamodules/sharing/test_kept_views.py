@@ -13,6 +13,7 @@ from datamodules.sharing.servers import possible
 pytestmark = pytest.mark.skipif(not possible(), reason="memory without a name is Linux's")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fitting", [0, 5, 16])
 def test_the_second_pass_decodes_what_did_not_fit(motion, fitting):
     views = all_views(

@@ -114,6 +114,7 @@ def server_of(address: str) -> int:
     raise AssertionError("no server")
 
 
+@pytest.mark.slow
 def test_runs_at_once_get_the_same_bits_and_decode_once(motion, alone):
     with clip_server(2**26) as address:
         runs = [start(motion, address, f"run{i}", "k", 0.002 * i) for i in range(3)]
@@ -126,6 +127,7 @@ def test_runs_at_once_get_the_same_bits_and_decode_once(motion, alone):
     assert not Path(address).parent.exists()
 
 
+@pytest.mark.slow
 def test_without_workers_runs_share_too(motion, alone):
     with clip_server(2**26) as address:
         first, second = (train(motion, address, run, workers=0) for run in "ab")
@@ -166,12 +168,14 @@ def test_whoever_has_other_clips_decodes_them(motion, alone):
     assert clips.share is None
 
 
+@pytest.mark.slow
 def test_too_little_memory_shares_nothing(motion, alone):
     with clip_server(4096) as address:
         batches, decoded = train(motion, address, "a", workers=0)
     assert same(batches, alone) and decoded == len(alone) * BATCH
 
 
+@pytest.mark.slow
 def test_stand_ins_are_never_shared(motion, tmp_path):
     train_split = motion.splits["train"]
     broken = [*train_split.names()]
@@ -216,6 +220,7 @@ def test_nothing_is_left_where_whoever_started_the_server_is_killed(tmp_path):
     assert not {each for each in set(os.listdir("/dev/shm")) - before if "clips" in each}
 
 
+@pytest.mark.slow
 def test_what_two_that_were_killed_left_is_tidied_up(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with clip_server(2**26) as alive:

@@ -140,12 +140,14 @@ class Machine:
 
 
 # What decoders manage, as a multiple of what the slowest run trains on; the fastest run wants 3 x.
+@pytest.mark.slow
 @pytest.mark.parametrize("capacity", [1, 2, 3])
 def test_while_decoding_is_the_bottleneck_a_clip_is_decoded_about_once(capacity):
     machine = Machine(SPEEDS, cores=16, seconds=16 / capacity / SPEEDS[0]).run()
     assert len(machine.decoded) == machine.total and machine.ratio <= 1.3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("capacity", [2, 6, 12, 24])
 def test_no_run_is_slower_than_alone(capacity):
     how = {"cores": 16, "seconds": 16 / capacity / SPEEDS[0]}

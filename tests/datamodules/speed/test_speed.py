@@ -25,6 +25,7 @@ def test_exactly_the_packets_needed_are_planned(video):
     assert 5 <= plan[0].packets <= 10 and 9 <= plan[1].packets <= 12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["PyAV, everything", "PyAV, bare: only packets known to be needed"]
 )
@@ -36,6 +37,7 @@ def test_all_decode_the_same_frames(video, name, sampling):
         assert np.array_equal(DECODERS[name](clip), DECODERS["ours"](clip))
 
 
+@pytest.mark.slow
 def test_stock_pytorchvideo_takes_clips_of_the_same_length(video):
     clip = _clip(video, np.random.default_rng(0), clip_sampling.dense, frames=8, interval=4)
     assert clip.seconds == pytest.approx(8 * 4 / 25)

@@ -91,6 +91,7 @@ def test_crop_and_flip_are_what_they_always_were(
     assert rng.random() == pytest.approx(following, abs=1e-8)
 
 
+@pytest.mark.slow
 def test_crops_cover_the_areas_and_shapes_that_are_asked_for():
     rng = np.random.default_rng(0)
     areas, ratios, corners = [], [], set()

@@ -12,6 +12,8 @@ from benchmark.leaderboard import pages, pictures
 from benchmark.leaderboard.pictures import theme
 from benchmark.leaderboard.tables import tables
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def drawn():

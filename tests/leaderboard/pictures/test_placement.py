@@ -23,6 +23,7 @@ def drawn():
     return boxes, generator.uniform(0, 12, (40, 4))
 
 
+@pytest.mark.slow
 def test_geometry_is_what_many_points_of_a_line_say(drawn):
     boxes, lines = drawn
     share = np.linspace(0, 1, 4001)[:, None]

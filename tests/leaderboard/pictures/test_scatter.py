@@ -42,6 +42,7 @@ def crowd():
         yield list(zip(figure.axes, found.values(), strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("squeeze", [1.0, 0.2])  # the latter: all methods within 20 points
 def test_few_methods_are_all_named(squeeze):
     records = [
@@ -56,6 +57,7 @@ def test_few_methods_are_all_named(squeeze):
         hold(panel, *found.values())
 
 
+@pytest.mark.slow
 def test_of_the_whole_field_no_text_covers_anything(crowd):
     for panel, table in crowd:
         assert len(recipes(table)) >= 40
@@ -75,6 +77,7 @@ def hold(panel, table):
         assert inside.contains(left, bottom) and inside.contains(right, top)
 
 
+@pytest.mark.slow
 def test_of_many_methods_the_front_and_baselines_are_named_and_the_rest_has_its_number(crowd):
     for panel, table in crowd:
         shown = recipes(table)

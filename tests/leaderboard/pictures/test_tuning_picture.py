@@ -40,6 +40,7 @@ def found():
     }
 
 
+@pytest.mark.slow
 def test_a_picture_is_a_function_of_its_trials_and_names_every_method(found):
     svg = tuning.draw(found)
     assert svg == tuning.draw(found)

@@ -87,6 +87,7 @@ def wrong_ranks(rows, seeds, videos, tables):
     return wrong
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_truth_of_3_seeds_and_100_videos():
     check(3, np.arange(100), 200)
 
@@ -103,6 +104,7 @@ def test_intervals_hold_the_truth_in_93_to_98_of_100_cases(seeds, name, record_p
     )
 
 
+@pytest.mark.slow
 def test_equal_rows_all_may_have_any_rank():
     assert wrong_ranks(8, 3, 400, 100) <= 100 * (RANKS + error(RANKS, 100))
 

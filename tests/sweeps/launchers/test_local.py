@@ -21,6 +21,8 @@ from benchmark.sweeps.jobs import Job, run_argv
 from benchmark.sweeps.launchers import local
 from datamodules import files
 
+pytestmark = pytest.mark.slow
+
 # What the children below begin with: `folder` is where they work, `done()` leaves a record.
 CHILD = """
 import json, os, signal, subprocess, sys, time

@@ -204,6 +204,7 @@ def test_an_interrupted_sweep_asks_its_runs_to_stop(tmp_path):
     assert len(list(tmp_path.rglob("saved"))) == 2 and not any(map(alive, pids))
 
 
+@pytest.mark.slow
 def test_a_cluster_that_is_not_there_is_told_at_once(monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
     with pytest.raises(UserError, match=r"no Ray at RAY_ADDRESS=127\.0\.0\.1:1: .*refused"):
