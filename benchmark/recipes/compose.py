@@ -11,6 +11,7 @@ what there is and of which type; every value stands in a YAML file.
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence, Set
+from copy import deepcopy
 from dataclasses import asdict, replace
 from functools import cache
 from io import StringIO
@@ -155,6 +156,18 @@ def load(name: str, overrides: Sequence[str] = ()) -> Recipe:
         recipe.tuned = {}  # it is no result, and what it scores may be what was tuned on
     recipe.name = _named(run, recipe, {f"method.{key}" for key, _ in options}, changed)
     return recipe
+
+
+def with_seed(recipe: Recipe, seed: int) -> Recipe:
+    """Return what `load` returns for the same run of another seed; `recipe` is named by its own.
+
+    Raises:
+        UserError: the seed is none.
+    """
+    other = deepcopy(recipe)
+    other.seed, other.name = seed, f"{recipe.name.rpartition('/')[0]}/seed{seed}"
+    validation.validate_values(asdict(other), [(NAME, {"seed": seed})])
+    return other
 
 
 def restored(stored: Mapping[str, Any], overrides: Sequence[str] = ()) -> Recipe:

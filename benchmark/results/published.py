@@ -14,6 +14,7 @@ from benchmark.results.schema import parse
 from datamodules.files import ROOT
 
 PUBLISHED = ROOT / "results" / "published.yaml"
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where libyaml is
 PROTOCOLS = ("paper", "paper_16f", "paper_32f")  # trained and tested as the authors did
 COUNTS = ("gmacs", "trained_m", "total_m")  # what our models can be counted for, too
 Percent = Annotated[float, (0, 100)]
@@ -97,7 +98,7 @@ def read(file: Path = PUBLISHED) -> Published:
         UserError: it cannot be read, or a key is missing, unknown or wrong; a row is named with it.
     """
     try:
-        found = yaml.safe_load(file.read_text(encoding="utf-8"))
+        found = yaml.load(file.read_text(encoding="utf-8"), LOADER)
         if not isinstance(found, Mapping) or not isinstance(found.get("rows"), list):
             raise ValueError("rows is no list")
         rows = tuple(parse(Row, each, label(i, each)) for i, each in enumerate(found["rows"]))

@@ -9,6 +9,7 @@ from typing import Any
 from benchmark.errors import UserError, nearest
 from benchmark.recipes import compose
 from benchmark.recipes.name import RunName
+from benchmark.recipes.schema import Recipe
 from benchmark.sweeps.jobs import Job
 
 AXES = (*(axis for axis in compose.AXES if axis != "protocol"), "seed")
@@ -16,7 +17,7 @@ KEYS = {"protocol": str, **dict.fromkeys(AXES, list), "overrides": list, "grid":
 
 
 def plan(name: str, overrides: Sequence[str] = ()) -> list[Job]:
-    """Return all runs of a sweep, each recipe loaded once: a typo stops here.
+    """Return all runs of a sweep, each row's recipe loaded once: a typo stops here.
 
     Args:
         name: Of a file in `recipes/sweeps`. It lists names per axis, and seeds; `overrides` of all
@@ -32,14 +33,23 @@ def plan(name: str, overrides: Sequence[str] = ()) -> list[Job]:
     )
     tried = list(itertools.product(*values))
     jobs: dict[str, Job] = {}
+    loaded: dict[tuple[str, ...], Recipe] = {}
     for data, backbone, method, seed in itertools.product(*(grid[axis] for axis in AXES)):
-        base_name = f"{grid['protocol']}/{data}/{backbone}/{method}/seed{seed}"
+        row = f"{grid['protocol']}/{data}/{backbone}/{method}"
+        base_name = f"{row}/seed{seed}"
         for combination in tried:
             chosen = (*grid["overrides"], *combination, *overrides)
+            known = loaded.get((row, *chosen))
             try:
-                job = Job(base_name, chosen, compose.load(base_name, chosen))
+                if known is None or type(seed) is not int:
+                    recipe = compose.load(base_name, chosen)
+                else:
+                    recipe = compose.with_seed(known, seed)
             except UserError as error:
                 raise _blamed(error, name, base_name, chosen[: -len(overrides) or None]) from None
+            if recipe.seed == seed:  # not one that an override sets
+                loaded.setdefault((row, *chosen), recipe)
+            job = Job(base_name, chosen, recipe)
             jobs.setdefault(job.name, job)
     return list(jobs.values())
 

@@ -13,6 +13,7 @@ from benchmark.recipes import build, compose
 from benchmark.recipes.dataset import num_classes
 from benchmark.recipes.schema import Recipe
 from benchmark.sweeps import sweep
+from benchmark.sweeps.plan import plan
 
 pytestmark = pytest.mark.slow
 
@@ -38,6 +39,13 @@ def test_there_is_a_sweep_of_each_dataset_and_backbone(data: str, kind: str) -> 
     kinds = methods(f"{data}_{kind}")
     assert kinds >= SIX and kinds & {"aim", "aim_four"}
     assert len(kinds) >= 15
+
+
+@pytest.mark.parametrize("overrides", [(), ("optim.weight_decay=0.02", "workers=1"), ("seed=7",)])
+def test_a_job_holds_what_its_own_name_and_overrides_load(overrides: tuple[str, ...]) -> None:
+    """A plan composes one seed of a row, and tells the others from it."""
+    for job in plan("ablation_aim", overrides)[:7]:
+        assert job.recipe == compose.load(job.base_name, job.overrides)
 
 
 @pytest.mark.parametrize("name", TENTHS)
