@@ -56,8 +56,9 @@ bench-board: $(INSTALLED)  ## Measure how long the board of 10,000 records takes
 wandb-sync: $(INSTALLED)  ## Upload what wandb kept while it was offline
 	@$(PY) -m benchmark wandb-sync
 
+# Tests wait for processes a third of their time: one worker more than there are cores.
 test: lint  ## Check style and types, and run all tests
-	@$(PY) -m pytest -q -n auto --dist worksteal
+	@$(PY) -m pytest -q -n $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --dist worksteal
 
 test-quick: $(TESTABLE)  ## Run the tests that take under a minute together
 	@$(PY) -m pytest -q -m "not slow and not gpu" -n auto --dist worksteal
