@@ -16,11 +16,14 @@ from made_record import made_record
 import benchmark.methods
 import datamodules.datasets
 from benchmark import lookup
+from benchmark.cli.parser import main
 from benchmark.errors import UserError
 from benchmark.leaderboard.cautions import cautions, marks
 from benchmark.leaderboard.tables import tables
 from benchmark.recipes import build, compose, tuned
 from benchmark.results.staleness import changes
+from benchmark.sweeps.jobs import run_command
+from benchmark.sweeps.plan import job
 
 METHOD, DATA = "recentre", "early_digits"
 RUN = f"quick/{DATA}/vit_digits/{METHOD}"
@@ -151,6 +154,27 @@ def test_a_folder_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("BENCHMARK_PATH", "/nowhere")
     with pytest.raises(UserError, match="BENCHMARK_PATH=/nowhere: there is no such folder"):
         compose.names("methods")
+
+
+def test_a_relative_path_holds_for_processes_that_start_elsewhere(
+    own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(own.parent)
+    monkeypatch.setenv("BENCHMARK_PATH", "own")
+    one = job(RUN)
+    assert run_command(one).environment["BENCHMARK_PATH"] == str(own)
+    started = []
+    ended = subprocess.CompletedProcess("", 0)
+    monkeypatch.setattr(subprocess, "run", lambda *_, **how: started.append(how) or ended)
+    assert main(["contract", METHOD, "scale=2"]) == 0
+    assert started[0]["env"]["BENCHMARK_PATH"] == str(own)
+
+
+def test_an_option_that_a_method_does_not_take_is_told_before_its_contract_is_tested(
+    own: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["contract", METHOD, "scale=wide"]) == 2
+    assert f"{METHOD}: scale is 'wide', not float" in capsys.readouterr().err
 
 
 def test_tuning_writes_beside_what_is_tuned(own: Path) -> None:

@@ -1,5 +1,6 @@
 """Inputs and answers: whatever is typed or lies about, one line on stderr says what is wrong."""
 
+import errno
 import json
 import os
 import shutil
@@ -12,8 +13,10 @@ from made_record import made_record
 from places import set_places
 
 from benchmark.cli.parser import main
+from benchmark.leaderboard import board
 from benchmark.models import checkpoint
 from benchmark.recipes import build, compose
+from datamodules import files
 
 RUN = "quick/digits_motion/vit_digits/zeroi2v"
 BROKEN = "is broken, cut off for instance, or another kind of file"
@@ -248,6 +251,20 @@ def test_results_that_are_a_file_are_told(tmp_path, capsys):
 def test_a_board_that_is_a_folder_is_told(tmp_path, capsys):
     (tmp_path / "results" / "README.md").mkdir(parents=True)
     assert "README.md: it is a folder" in said(["leaderboard"], capsys)
+
+
+def test_a_full_disk_is_told(tmp_path, capsys, monkeypatch):
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def write():
+        with files.atomic_write(tmp_path / "page"):
+            pass
+
+    monkeypatch.setattr(os, "fsync", full)
+    monkeypatch.setattr(board, "write", write)
+    told = said(["leaderboard"], capsys)
+    assert told == f"error: cannot write {tmp_path}/page: No space left on device"
 
 
 @pytest.mark.slow

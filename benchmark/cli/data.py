@@ -150,10 +150,11 @@ def split_words(
             raise UserError(f"{compose.COMMAND_LINE}: unknown key {key!r}{near}")
         else:
             least, most = (ranges or {}).get(key, (1, MOST))
-            if not text.isdecimal() or not least <= int(text) <= most:
+            number = int(text) if text.isdecimal() and len(text) < 10 else 0
+            if not least <= number <= most:
                 right = f"a number between {least} and {most}"
                 raise UserError(f"{compose.COMMAND_LINE}: {key} is {text!r}, not {right}")
-            numbers[key] = int(text)
+            numbers[key] = number
     if not names:
         raise UserError(f"name the data, one of recipes/data: {', '.join(compose.names('data'))}")
     return names, overrides, numbers

@@ -10,6 +10,7 @@ from benchmark.cli.models import a_checkpoint
 from benchmark.cli.verb import Verb, output_file
 from benchmark.errors import UserError, nearest
 from datamodules.files import demand_folder, demand_writable, display_path
+from datamodules.shards import paths
 
 if TYPE_CHECKING:
     from benchmark.inference.predict import Prediction
@@ -47,7 +48,7 @@ def predict(args: Namespace) -> int:
     if args.top < 1:
         raise UserError(f"--top {args.top}: not a number above 0")
     words = [str(each) for each in args.videos] + args.overrides
-    args.overrides = [each for each in words if "=" in each and not Path(each).exists()]
+    args.overrides = [each for each in words if "=" in each and not paths.exists(each)]
     videos = videos_in([Path(each) for each in words if each not in args.overrides])
     sheets = _sheets(args.picture, videos)
     quiet()

@@ -242,10 +242,12 @@ def contract(args: Namespace) -> int:
     BENCHMARK_PATH=mine benchmark contract my_adapter width=8
     """
     import json
+    import os
     import subprocess
     import sys
     from importlib.util import find_spec
 
+    from benchmark.lookup import accepts, external
     from benchmark.recipes import compose
     from benchmark.recipes.override import parse
     from datamodules.files import ROOT
@@ -260,6 +262,9 @@ def contract(args: Namespace) -> int:
     if unknown := sorted(smaller.keys() - known.keys()):
         said = f"{args.name} has no option {unknown[0]!r}{nearest(unknown[0], sorted(known))}"
         raise UserError(f"{said}; options here make it fit a ViT of 2 blocks, 64 wide")
+    for key, value in smaller.items():
+        if not accepts(known[key], value):
+            raise UserError(f"{args.name}: {key} is {value!r}, not {known[key]}")
     chosen = ["--method", args.name, "--smaller", json.dumps(smaller), "-p", "no:cacheprovider"]
     command = [
         sys.executable,
@@ -270,7 +275,8 @@ def contract(args: Namespace) -> int:
         *chosen,
         "tests/methods/test_contract.py",
     ]
-    return subprocess.run(command, cwd=ROOT, check=False).returncode
+    environment = {**os.environ, **external.variable()}
+    return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
 
 
 VERBS = {

@@ -3,11 +3,13 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from benchmark import terminal
 from benchmark.cli import costs, data, inference, models, results, runs
 from benchmark.errors import UserError, nearest
+from datamodules.files import NO_ROOM, why_unwritten
 
 VERBS = runs.VERBS | results.VERBS | models.VERBS | inference.VERBS | costs.VERBS | data.VERBS
 ABOUT = "Compare parameter-efficient ways from image models to video models."
@@ -71,6 +73,12 @@ def _run(argv: Sequence[str]) -> int:
         return args.action(args) or 0
     except UserError as error:
         print(f"error: {' '.join(str(error).splitlines())}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        place = Path(error.filename or ".")
+        print(f"error: cannot write {place}: {why_unwritten(error, place)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as interrupt:
         said = str(interrupt) or "interrupted; type the same command to go on"

@@ -3,6 +3,7 @@
 import os
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -110,8 +111,9 @@ def _write(folder: Path, files: Mapping[str, str]) -> None:
     for name, text in files.items():  # only now: a board that cannot be drawn stays as it was
         if not _holds(folder / name, text):
             _write_file(folder / name, text)
-        elif name != PAGE:
-            os.utime(folder / name)  # drawn anew, though it may be the same, as after a checkout
+        elif name != PAGE:  # drawn anew, though it may be the same, as after a checkout
+            with suppress(OSError):  # where it is somebody else's, it is drawn again next time
+                os.utime(folder / name)
 
 
 def _write_file(file: Path, text: str) -> None:

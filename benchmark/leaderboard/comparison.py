@@ -76,14 +76,15 @@ def compare(first: Sequence[Path], second: Sequence[Path]) -> Comparison:
     """Return how two rows compare, each the records of one row's seeds, or of one run.
 
     Raises:
-        UserError: they were not tested on the same videos, one is several rows, both are the same
-            runs, or a record has no answers.
+        UserError: they were not tested on the same videos, one is several rows, a run is on both
+            sides or twice on one, or a record has no answers.
     """
     sides = first, second
     records = [[record.read(file) for file in files] for files in sides]
     names = _name(records[0]), _name(records[1])
-    if {*first} == {*second}:
-        raise UserError(f"{names[0]} is compared with itself: name another run")
+    if shared := {*first} & {*second}:
+        what = names[0] if {*first} == {*second} else str(min(shared))
+        raise UserError(f"{what} is compared with itself: name another run")
     tested = _tested(records, first[0])
     right = [np.stack([_answers(file, tested) for file in files]) for files in sides]
     try:
@@ -177,6 +178,8 @@ def largest(gains: Sequence[ClassGain]) -> tuple[ClassGain, ...]:
 def _name(records: Sequence[Record]) -> str:
     """Return what records are called together: their run, or the row whose seeds they are."""
     names = [RunName.parse(each.name) for each in records]
+    if len({*names}) < len(names):
+        raise UserError(f"a side holds several records of a run, such as {names[0]}: name one")
     rows = {f"{name.table}/{name.row}" for name in names}
     if len(rows) > 1:
         one, other, *_ = sorted(rows)

@@ -165,7 +165,7 @@ def _overall(found: Tables) -> str:
     parts = []
     for backbone, datasets in of_backbone.items():
         means, counts = scores.mean_over_datasets(datasets), scores.borda(datasets)
-        order = sorted(means, key=lambda method: (-(counts[method] or -1.0), method))
+        order = sorted(means, key=lambda each: (counts[each] is None, -(counts[each] or 0), each))
         cells = [
             [
                 code(method),

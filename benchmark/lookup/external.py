@@ -31,6 +31,11 @@ def folder() -> Path | None:
     return found
 
 
+def variable() -> dict[str, str]:
+    """Return the variable for processes that start elsewhere, where a relative path is another."""
+    return {VARIABLE: str(own)} if (own := folder()) else {}
+
+
 def package_folder(package: str) -> Path | None:
     """Return the folder of your own whose files stand beside those of `package`."""
     own, part = folder(), FOLDERS.get(package)

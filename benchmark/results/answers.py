@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile, ZipFile
+from zipfile import ZipFile
 
 import numpy as np
 from numpy.lib import format as npy
@@ -72,7 +72,7 @@ def read(file: Path) -> Answers:
             return unpack(_arrays(place))
         except FileNotFoundError:
             continue
-        except (OSError, ValueError, KeyError, BadZipFile, EOFError) as error:
+        except splits.DAMAGE as error:
             raise UserError(f"{place}: not the answers of a run: {error}") from None
     raise UserError(f"no answers {path(file)} beside the record")
 
@@ -149,7 +149,7 @@ def _arrays(place: Path) -> dict[str, NDArray[Any]]:
     """Return what an npz file holds. A board opens thousands, whose headers are few: parsed once.
 
     Raises:
-        OSError, ValueError, BadZipFile, EOFError: there is none, or it is broken.
+        FileNotFoundError: there is none; one of `splits.DAMAGE`: it is broken.
     """
     with ZipFile(place) as held:
         members = {name.removesuffix(".npy"): held.read(name) for name in held.namelist()}

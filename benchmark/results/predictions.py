@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.errors import UserError
+from benchmark.results import splits
 
 Numbers = NDArray[np.integer]
 
@@ -44,7 +44,7 @@ def read(file: Path) -> Predictions | None:
             scores, labels = arrays["scores"], arrays["label"]
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, BadZipFile, EOFError) as error:
+    except splits.DAMAGE as error:
         raise UserError(f"{place}: not the scores of a run: {error}") from None
     if scores.ndim != 2 or labels.shape != scores.shape[:1]:
         raise UserError(f"{place}: scores {scores.shape} and labels {labels.shape} do not fit")

@@ -100,10 +100,22 @@ def read_in_place(file: Path) -> Record:
 
 
 def files(under: Path | None = None) -> list[Path]:
-    """Return where the records of a folder lie; without one, those of RESULTS except scratch."""
-    found = sorted((under or RESULTS).absolute().glob("**/seed*.json"))
-    found = [each for each in found if "." not in each.stem]  # seed0.examined.json is none
-    return [each for each in found if under or not each.is_relative_to(RESULTS / SCRATCH)]
+    """Return where the records of a folder lie; without one, those of RESULTS except scratch.
+
+    Links to folders are followed: results may lie on several disks.
+    """
+    found = list[Path]()
+    for place, folders, names in os.walk((under or RESULTS).absolute(), followlinks=True):
+        folders[:] = [each for each in folders if not _leads_back(place, each)]
+        records = (each for each in names if each.startswith("seed") and each.endswith(".json"))
+        found += [Path(place, each) for each in records if each.count(".") == 1]  # no examination
+    return sorted(each for each in found if under or not each.is_relative_to(RESULTS / SCRATCH))
+
+
+def _leads_back(place: str, name: str) -> bool:
+    """Return whether a folder in `place` is a link to one around it."""
+    folder = Path(place, name)
+    return folder.is_symlink() and any(folder.samefile(each) for each in folder.parents)
 
 
 def files_of(said: str) -> list[Path]:
@@ -132,15 +144,19 @@ def files_of(said: str) -> list[Path]:
 def records(under: Path | None = None) -> list[Record]:
     """Return the records in `files(under)`, sorted by name.
 
-    What is broken, or lies where its name does not say, is told on stderr and left out.
+    What is broken, lies where its name does not say, or is a further record of a run, which would
+    count as another seed, is told on stderr and left out.
     """
-    found = []
+    found = dict[str, Record]()
     for file in files(under):
         try:
-            found.append(read_in_place(file))
+            each = read_in_place(file)
+            if each.name in found:
+                raise UserError(f"{file}: is another record of {each.name}")
+            found[each.name] = each
         except UserError as error:
             print(f"warning: left out: {error}", file=sys.stderr)
-    return sorted(found, key=lambda record: record.name)
+    return sorted(found.values(), key=lambda record: record.name)
 
 
 def _parsed(found: object, file: Path) -> Record:
@@ -150,8 +166,9 @@ def _parsed(found: object, file: Path) -> Record:
         run = RunName.parse(record.name)
         if str(run) != record.name or run.seed is None:
             raise ValueError(f"{record.name!r} is no run's name: .../seedN")
-        if "test" not in record.data.splits:
-            raise ValueError("data.splits.test missing")
+        for split in ("test", record.metrics.split):
+            if split not in record.data.splits:
+                raise ValueError(f"data.splits.{split} missing")
     except (ValueError, UserError) as error:
         raise BrokenRecord(f"{file}: not a record: {' '.join(str(error).split())}") from None
     return record

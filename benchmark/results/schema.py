@@ -3,8 +3,8 @@
 A field with a default may be missing: older records lack it, or some runs have no such thing.
 """
 
-import math
 import reprlib
+import sys
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import cache
@@ -181,7 +181,7 @@ def parse(kind: Any, value: Any, key: str = "") -> Any:
     if kind in (int, float):  # JSON writes a float as an int where it can
         number = isinstance(value, int | kind) and not isinstance(value, bool)
         wanted = "a count" if kind is int else "a number"
-        _demand(number and math.isfinite(value), key, value, wanted)
+        _demand(number and abs(value) <= sys.float_info.max, key, value, wanted)
         return value
     if kind in (str, bool):
         _demand(isinstance(value, kind), key, value, "a text" if kind is str else "true or false")

@@ -5,6 +5,7 @@ segments and clusters. A name is of no use to a single run, and its list is the 
 runs share: for Kinetics-400 it takes 100 times as much as a run's right answers.
 """
 
+import zlib
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,11 @@ from datamodules.files import atomic_write
 
 FOLDER = "splits"
 DIGITS = 16  # of the checksum, in the file's name
+# What reading an npz file raises that is damaged, or holds something else.
+DAMAGE = (
+    *(OSError, ValueError, LookupError, TypeError, RuntimeError),
+    *(EOFError, BadZipFile, zlib.error),
+)
 
 
 def path(file: Path, sha256: str) -> Path:
@@ -79,7 +85,7 @@ def _read(place: Path, sha256: str) -> Split:
         raise UserError(
             f"no split {place}: its record says on which videos it was tested"
         ) from None
-    except (OSError, ValueError, KeyError, BadZipFile, EOFError) as error:
+    except DAMAGE as error:
         raise UserError(f"{place}: not a split: {error}") from None
     if not right:
         raise UserError(f"{place}: not the split whose checksum is {sha256[:DIGITS]}...")

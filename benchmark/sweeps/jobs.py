@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmark.lookup import external
 from benchmark.recipes.schema import Recipe
 from benchmark.results import record
 from benchmark.runs.folder import LOG
@@ -51,7 +52,7 @@ def run_argv(job: Job) -> list[str]:
 
 def run_command(job: Job, sweep: str = "", command: Sequence[str] | None = None) -> RunCommand:
     """Return what it takes to start `job` as part of a sweep; by default `run_argv` is run."""
-    environment = {"RUNS": str(files.RUNS), "RESULTS": str(record.RESULTS)}
+    environment = {"RUNS": str(files.RUNS), "RESULTS": str(record.RESULTS), **external.variable()}
     if sweep:
         environment["BENCHMARK_SWEEP"] = sweep
     chosen = tuple(command or run_argv(job))

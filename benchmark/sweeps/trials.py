@@ -70,9 +70,10 @@ def methods(jobs: Iterable[Job], overrides: Sequence[str]) -> list[Method]:
             raise UserError(f"{job.name}: what is tuned are runs without overrides")
         if plain not in found:
             recipe = compose.load(plain, overrides)
-            if not recipe.tuning.trials or not recipe.tuning.space:
+            wanted = ("trials", "space", "seeds")
+            if lacks := [f"tuning.{key}" for key in wanted if not getattr(recipe.tuning, key)]:
                 file = f"recipes/protocols/{run.protocol}.yaml"
-                raise UserError(f"{file} has no tuning.trials and tuning.space: it tunes nothing")
+                raise UserError(f"{file} has no {' and '.join(lacks)}: it tunes nothing")
             found[plain] = Method(plain, recipe, results.read(results.path(plain)))
     return list(found.values())
 
@@ -84,6 +85,9 @@ def attempts(method: Method, widened: tuning.Widened, overrides: Sequence[str]) 
         method: The method.
         widened: How far ranges were widened.
         overrides: "key=value", of where and how the trials run.
+
+    Raises:
+        UserError: a trial comes twice, or a value can't be.
     """
     found, recipe = [], method.recipe
     own = {key: far for key, far in widened.items() if key in recipe.tuning.space}
@@ -93,6 +97,11 @@ def attempts(method: Method, widened: tuning.Widened, overrides: Sequence[str]) 
         for seed in recipe.tuning.seeds:
             base = f"{method.name}/seed{seed}"
             found.append(Attempt(tried, seed, Job(base, chosen, compose.load(base, chosen))))
+    if (different := len({each.job.name for each in found})) < len(found):
+        raise UserError(
+            f"{method.name}: of {len(found)} trials only {different} differ; as many values as "
+            "trials belong in tuning.space, of keys that change a run, and each seed once"
+        )
     return found
 
 

@@ -69,7 +69,7 @@ def tune(
         total = sum(map(len, tried.values()))
         failures, left_out = _run(todo, total, name, on=on, retry=retry)
         done = _done(methods, tried, widened, lister)
-        if len(done) < len(methods) or not widen or not _widen(done, widened):
+        if len(done) < len(methods) or not widen or not _widen(done, methods, widened):
             break
     for found in done:
         _write(found)
@@ -130,8 +130,10 @@ def _done(
     return found
 
 
-def _widen(done: Sequence[Evidence], widened: Mapping[str, Far]) -> bool:
+def _widen(done: Sequence[Evidence], methods: Sequence[Method], widened: Mapping[str, Far]) -> bool:
     """Widen every range at whose end the best of a method lies, for all methods of its table.
+
+    Not beyond the values that its key takes.
 
     Returns:
         Whether one was widened, so that there is more to try.
@@ -149,6 +151,12 @@ def _widen(done: Sequence[Evidence], widened: Mapping[str, Far]) -> bool:
             print(f"not widened further {where}: the best of {name} still lies there")
             continue
         far[side] += STEP
+        try:
+            trials.attempts(next(each for each in methods if each.name == name), {key: far}, ())
+        except UserError as error:
+            far[side] -= STEP
+            print(f"not widened {where}: {error}")
+            continue
         more = True
         print(f"{STEP} values more {where}, for all methods: the best of {name} lies there")
     return more

@@ -51,7 +51,7 @@ def write(protocol: str) -> Path:
     svg = drawn.draw(tables)
     files = {NAME: page(protocol, tables), f"{PICTURE}.svg": svg}
     for name, text in {**files, f"{PICTURE}-dark.svg": theme.dark(svg)}.items():
-        if not (folder / name).is_file() or (folder / name).read_text() != text:
+        if not (folder / name).is_file() or (folder / name).read_bytes() != text.encode():
             with atomic_write(folder / name) as stream:
                 stream.write(text.encode())
     return folder / NAME

@@ -172,7 +172,7 @@ def _finish(title: str, out: Path, plans: Sequence[ShardPlan]) -> dict[str, str 
         shards.append((plan.file, size, "" if written.again else key))
         for name, member in written.members.items():
             own = member if member == LEFT_OUT else member._replace(shard=number)
-            lines.append((name.encode(), own))
+            lines.append((name.encode(errors="surrogateescape"), own))
         problems |= {each.name: written.problems.get(each.name) for each in plan.videos}
     lines.sort()
     with atomic_write(out / NAMES) as file:

@@ -139,3 +139,21 @@ def test_mistakes_are_one_line(words: str, said: str, tmp_path: Path, capsys: Ca
     told = capsys.readouterr()
     assert said.format(here=tmp_path) in told.err and len(told.err.splitlines()) == 1
     assert (tmp_path / "README.md").read_text() == "mine" and not told.out
+
+
+def test_a_packed_video_with_an_equals_sign_in_its_name_is_no_override(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = b"a=b.mp4\t0\t512\t1\t0\t0\n"
+    (tmp_path / "shards.tsv").write_bytes(row)
+    facts = {"version": 1, "bytes": len(row), "shards": [["train-000000.tar", 2048, ""]]}
+    (tmp_path / "shards.json").write_text(json.dumps(facts))
+    asked = []
+
+    def load_checkpoint(file: Path, overrides: list[str]) -> None:
+        asked.extend(overrides)
+        raise UserError("enough")
+
+    monkeypatch.setattr("benchmark.inference.trained_model.load_checkpoint", load_checkpoint)
+    assert main(["predict", "last.ckpt", str(tmp_path / "a=b.mp4"), "test.clips=2"]) == 2
+    assert asked == ["test.clips=2"]

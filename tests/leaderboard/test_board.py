@@ -39,6 +39,14 @@ def broken(found):
     raise ZeroDivisionError
 
 
+def test_a_picture_that_nobody_here_may_touch_is_no_error(place, monkeypatch):
+    def refused(*arguments):
+        raise PermissionError
+
+    monkeypatch.setattr(os, "utime", refused)
+    board.write()
+
+
 def times(folder):
     return {file: file.stat().st_mtime_ns for file in folder.rglob("*") if file.is_file()}
 

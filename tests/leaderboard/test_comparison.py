@@ -114,6 +114,10 @@ def test_what_cannot_be_compared_is_refused() -> None:
         compare([one], [elsewhere])
     with pytest.raises(UserError, match="compared with itself"):
         compare([one], [one])
+    with pytest.raises(UserError, match=r"x/seed0\.json is compared with itself"):
+        compare([one, made("x", 3, seed=1)], [one])
+    with pytest.raises(UserError, match=r"several records of a run, such as .*x/seed0"):
+        compare([one, one], [other])
     with pytest.raises(UserError, match=r"x and .*y are two rows"):
         compare([one, other], [elsewhere])
     answers.path(other).unlink()

@@ -101,6 +101,16 @@ def test_protocol_data_and_backbone_have_tables_of_their_own():
     assert r"## ssv2 · vit\_b16\_clip" in headings
 
 
+def test_over_all_data_who_was_beaten_everywhere_stands_before_who_lacks_some():
+    one, other = "digits/digits_motion/vit_digits", "digits/digits_identity/vit_digits"
+    runs = [
+        made(each, 0, top1, table=t) for t in (one, other) for each, top1 in (("x", 1), ("z", 0))
+    ]
+    _, _, overall = page([*runs, made("a", table=one)]).partition("## All data")
+    found = [(row[0].strip("`"), row[2]) for row in rows(overall)]
+    assert found == [("x", "2"), ("z", "0"), ("a", MISSING)]
+
+
 def test_big_numbers_are_written_as_papers_do():
     cost = {"macs_per_view": 151_800_000_000, "train_seconds": 4000}
     (row,) = rows(page([made(tunable=7_202_000, cost=cost)]))

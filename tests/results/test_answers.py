@@ -11,7 +11,7 @@ from made_record import MADE, NAME, made_record
 
 from benchmark.errors import UserError
 from benchmark.leaderboard import pages
-from benchmark.results import answers, record, splits
+from benchmark.results import answers, predictions, record, splits
 from benchmark.results.answers import NOT_IN_BITS, Answers, metrics_of
 from benchmark.results.schema import SplitChecksum
 from benchmark.training import evaluation
@@ -97,6 +97,32 @@ def test_what_are_no_answers_is_told_in_one_line(file: Path) -> None:
         np.savez(stream, videos=np.array(17), top1=np.zeros(2, np.uint8))
     with pytest.raises(UserError, match="top1 has not the bits of 17 videos"):
         answers.read(file)
+    bits = np.zeros(2, np.uint8)
+    for arrays in ({}, {"top1": bits, "more": bits}, {"top1": bits, "videos": [1, 2]}):
+        np.savez(answers.path(file), **{"videos": np.array(9), **arrays})
+        with pytest.raises(UserError, match=r"not the answers of a run"):
+            answers.read(file)
+
+
+@pytest.mark.parametrize("kind", ["split", "scores"])
+def test_a_flipped_bit_is_told_in_one_line(kind: str, file: Path) -> None:
+    file.parent.mkdir(parents=True)
+    if kind == "split":
+        splits.write(file, split(30))
+        place = splits.path(file, split(30).sha256())
+    else:
+        place = predictions.path(file)
+        np.savez_compressed(place, scores=np.eye(9), label=np.arange(9))
+    whole, told = place.read_bytes(), 0
+    for number in range(0, len(whole), 23):
+        place.write_bytes(whole[:number] + bytes([whole[number] ^ 4]) + whole[number + 1 :])
+        splits._read.cache_clear()
+        try:
+            splits.read(file, split(30).sha256()) if kind == "split" else predictions.read(file)
+        except UserError:
+            told += 1
+    splits._read.cache_clear()
+    assert told > 5
 
 
 def test_answers_to_other_videos_are_refused() -> None:

@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import shutil
 import subprocess
 from dataclasses import asdict, replace
 
@@ -144,6 +145,8 @@ def changed(key, value=...):
         (changed("metrics.top1", 75.0), "metrics.top1 is 75.0, not between 0 and 1"),
         (changed("metrics.top1", "0.5"), "metrics.top1 is '0.5', not a number"),
         (changed("metrics.merged_top1", -1), "metrics.merged_top1 is -1, not between 0 and 1"),
+        (changed("metrics.split", "holdout"), "data.splits.holdout missing"),
+        (changed("metrics.videos", 10**400), "not a count"),
         (changed("metrics.split", "train"), "metrics.split is 'train', not one of test, holdout"),
         (changed("data.classes", "ab"), "data.classes is 'ab', not a list"),
         (changed("data.classes", ["a", 1]), "data.classes[1] is 1, not a text"),
@@ -188,6 +191,23 @@ def test_broken_and_copied_records_are_told_and_left_out(results, capsys):
     assert record.records() == [MADE]
     told = capsys.readouterr().err
     assert "seed1.json" in told and "seed2.json: is a copy of" in told and "seed0.json:" not in told
+
+
+def test_two_records_of_a_run_are_no_two_seeds(results, tmp_path, capsys):
+    file = MADE.write()
+    for machine in ("a", "b"):
+        shutil.copytree(results, tmp_path / "collected" / machine)
+    assert record.records(tmp_path / "collected") == [MADE]
+    told = capsys.readouterr().err
+    assert f"b/{file.relative_to(results)}: is another record of {NAME}" in told
+
+
+def test_records_on_another_disk_are_found_behind_a_link(results, tmp_path, capsys):
+    file = MADE.write()
+    (results / "quick").rename(tmp_path / "disk")
+    (results / "quick").symlink_to(tmp_path / "disk")
+    (tmp_path / "disk" / "back").symlink_to(results)  # which has no end
+    assert record.files() == [file] and record.records() == [MADE]
 
 
 def test_scratch_is_read_only_when_asked_for(results):

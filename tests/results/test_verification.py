@@ -79,7 +79,7 @@ def test_what_follows_from_its_answers_is_fine() -> None:
         ("metrics.merged_top1", 0.6, "metrics.merged_top1 is 0.6"),
         ("metrics.chance", 0.1, "metrics.chance is 0.1, the labels give 0.1666"),
         ("metrics.videos", 13, "metrics.videos is 13"),
-        ("metrics.split", "holdout", "data.splits.holdout is missing"),
+        ("metrics.split", "holdout", "data.splits.holdout missing"),
         ("metrics.top1", 1.5, "metrics.top1 is 1.5, not between 0 and 1"),
         ("data.splits.test.videos", 13, "data.splits.test.videos is 13, the split has 12"),
         ("data.splits.test.sha256", "b" * 64, "no split"),
@@ -97,6 +97,14 @@ def test_an_edited_record_is_told_with_the_key(key: str, value: object, told: st
     edit(file, key, value)
     (found,) = verify([file])
     assert [line for line in found.problems if told in line], found.problems
+
+
+@pytest.mark.parametrize("options", ["digits", [1], {"name": ["a"]}, {"name": "folder", "root": 5}])
+def test_a_recipe_whose_data_is_none_is_no_traceback(options: object) -> None:
+    file = made()
+    edit(file, "recipe.data", options)
+    (found,) = verify([file])
+    assert found.record is not None and not found.problems
 
 
 def test_edited_answers_are_told() -> None:

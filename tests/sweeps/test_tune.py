@@ -181,6 +181,31 @@ def test_a_range_is_not_widened_for_ever(runs, capsys):
     assert "not widened further" in capsys.readouterr().out
 
 
+def test_a_range_is_not_widened_to_what_its_key_does_not_take(runs, protocol, capsys):
+    ran, _ = runs
+    dropout = {"low": 0.0, "high": 0.4, "scale": "linear"}
+    protocol(space={"train.head_dropout": dropout}, trials=2)  # all are equally right
+    assert tune("mine", widen=True) == 0 and len(ran) == 2 * 2
+    assert "train.head_dropout is -0.4, not at least 0" in capsys.readouterr().out
+    assert compose.load(f"{TABLE}/aim").train.head_dropout == 0
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"space": {"train.head_dropout": [0, 0.5]}}, "of 3 trials only 2 differ"),
+        ({"space": {"workers": [0, 1, 2]}}, "of 3 trials only 1 differ"),
+        ({"seeds": [0, 0]}, "of 6 trials only 3 differ"),
+        ({"seeds": []}, "mine.yaml has no tuning.seeds: it tunes nothing"),
+    ],
+)
+def test_no_trial_counts_twice(runs, protocol, changed, said):
+    protocol(**changed)
+    with pytest.raises(UserError) as caught:
+        tune("mine")
+    assert said in str(caught.value) and runs[0] == []
+
+
 def test_a_training_that_diverged_is_a_trial_that_came_out_badly(runs):
     ran, best = runs
     best["nan"] = 5e-3

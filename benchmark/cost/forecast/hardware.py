@@ -192,7 +192,7 @@ def gpus(
     if speed is None and stated is None:
         raise UserError(
             f"--gpu {kind}: there is no such file in results/bench, and no peak is stated"
-            f"{nearest(kind, STATED)}; there are {', '.join(STATED)}"
+            f"{nearest(kind, STATED)}"
         )
     memory = stated.memory if stated else 80e9
     name = speed.machine.device if speed else (stated.name if stated else kind)

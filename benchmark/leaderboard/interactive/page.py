@@ -1,6 +1,7 @@
 """The interactive page: one file that opens from disk, with all it needs within it."""
 
 from base64 import b64encode
+from dataclasses import replace
 from importlib.resources import files
 from typing import Any
 
@@ -73,7 +74,7 @@ def _row(name: str, row: Row) -> dict[str, Any]:
         "place": place,
         # What a cell is sorted by: the value, of which the text shows some digits.
         "cells": [(column.text(row), _order(column.value(row))) for column in COLUMNS],
-        "command": f"benchmark run {name}/{row.method} seed={first.seed}",
+        "command": f"benchmark run {replace(first, seed=None)} seed={first.seed}",
         "runs": [
             {
                 "name": run.name.rpartition("/")[2],

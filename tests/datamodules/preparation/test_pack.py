@@ -144,6 +144,17 @@ def test_a_shard_that_is_not_as_it_was_is_told_and_breaks_no_video(
         assert "\n" not in str(raised.value)
 
 
+def test_pictures_whose_names_are_no_text_are_packed(tmp_path: Path, out: Path) -> None:
+    video = tmp_path / "old" / "v"
+    video.mkdir(parents=True)
+    name = os.fsdecode(b"\xe9.jpg")
+    (video / name).write_bytes(b"a picture")
+    split = Split.of(["v"], [0], tmp_path / "old")
+    pack(DatasetInfo("set", ("a", "b"), {"train": split}, flip="ok"), out, workers=1)
+    with opened(str(out / "v" / name)) as picture:
+        assert picture.read() == b"a picture"
+
+
 def test_a_full_disk_is_one_line_and_what_is_done_is_kept(
     tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
