@@ -4,6 +4,7 @@ import json
 import math
 import shutil
 from collections import Counter
+from dataclasses import asdict
 
 import pytest
 from made_record import made_record
@@ -75,7 +76,8 @@ def runs(monkeypatch):
             lr, method = job.recipe.optim.lr, RunName.parse(job.name).method
             if lr > best["nan"] or lr > best["crash"]:
                 said = f"loss; {progress.DIVERGED}" if lr > best["nan"] else "out of memory"
-                progress.write(job.folder, stage="failed", message=said)
+                recipe = asdict(job.recipe)
+                progress.write(job.folder, stage="failed", message=said, recipe=recipe)
                 failures.append(Failure(job, said))
                 continue
             top1 = max(0.0, 0.9 - abs(math.log10(lr / best.get(method, 1e-3))) / 100)
@@ -214,6 +216,19 @@ def test_a_training_that_diverged_is_a_trial_that_came_out_badly(runs):
     assert [each.top1 is None for each in trials] == [False, False, True]
     ran.clear()
     assert tune("mine") == 0 and ran == []
+
+
+def test_a_training_that_diverged_says_nothing_of_another_recipe(runs):
+    ran, best = runs
+    best["nan"] = 5e-3
+    tune("mine")
+    best["nan"] = math.inf
+    protocol = compose.RECIPES / "protocols/mine.yaml"
+    protocol.write_text(protocol.read_text().replace("head_lr: 1e-2", "head_lr: 2e-2"))
+    ran.clear()
+    assert tune("mine") == 0 and len(ran) == 2 * 3
+    trials = results.read(results.path(f"{TABLE}/aim")).trials
+    assert all(each.top1 is not None for each in trials)
 
 
 def test_a_trial_that_failed_is_told_and_nothing_is_chosen_without_it(runs, capsys):
