@@ -203,5 +203,9 @@ def evidence(
 
 
 def _record(job: Job) -> Record | None:
-    file = record.path(job.name)
-    return record.read(file) if file.exists() else None
+    """Return the record of a run, None where there is none of today's recipe."""
+    try:
+        found = record.read(record.path(job.name))
+    except UserError:
+        return None
+    return None if compose.changes(found.recipe, _plain(job.recipe)) else found

@@ -132,6 +132,19 @@ def test_what_was_tried_is_not_tried_again_even_where_only_the_evidence_is_left(
     assert "nothing to do: mine is tuned" in capsys.readouterr().out
 
 
+def test_what_is_known_hangs_on_no_record_of_another_recipe(runs):
+    tune("mine")
+    file = results.path(f"{TABLE}/aim")
+    before = file.read_bytes()
+    splits = {each: SplitChecksum(videos=9, sha256="0" * 64) for each in SPLITS}
+    for each in record.files(record.RESULTS / "scratch"):
+        recipe = record.read(each).recipe | {"decoder": "torchcodec"}
+        made_record(
+            record.read(each).name, recipe, metrics={"split": "holdout"}, data={"splits": splits}
+        ).write()
+    assert tune("mine") == 0 and file.read_bytes() == before
+
+
 def test_what_is_missing_is_tried(runs, protocol):
     ran, _ = runs
     tune("mine")
