@@ -9,6 +9,7 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -145,7 +146,7 @@ def _run(argv: Sequence[str]) -> int:
             if recipe.examine:
                 _examine(recipe, folder)
         except (Exception, KeyboardInterrupt) as error:
-            code, line = _ended(error, folder, first)
+            code, line = _ended(error, recipe, first)
         else:
             return 0
     if line:  # when the error is gone: what goes with it, torch's loaders say, may complain
@@ -166,7 +167,7 @@ def _examine(recipe: Recipe, folder: Path) -> None:
         print(f"warning: not examined: {error}; {again}", file=sys.stderr)
 
 
-def _ended(error: BaseException, folder: Path, first: bool) -> tuple[int, str]:
+def _ended(error: BaseException, recipe: Recipe, first: bool) -> tuple[int, str]:
     """Note why a run ended before its end; return its exit code, and the line that says why.
 
     Where no line can, the line is empty and a traceback has been printed.
@@ -174,8 +175,10 @@ def _ended(error: BaseException, folder: Path, first: bool) -> tuple[int, str]:
     line, full = _reason(error), _lacks_room(error)
     told = line or traceback.format_exception_only(error)[-1].strip().splitlines()[-1]
     goes_on = full or isinstance(error, Preempted | OutOfMemory)
+    of = {"recipe": asdict(recipe)} if progress.DIVERGED in told else {}  # another may not diverge
     with contextlib.suppress(OSError):  # the disk may be full
-        progress.write(folder, stage="preempted" if goes_on else "failed", message=told)
+        folder = files.RUNS / recipe.name
+        progress.write(folder, stage="preempted" if goes_on else "failed", message=told, **of)
     if not line:
         traceback.print_exception(error)
     if isinstance(error, Preempted):  # Lightning takes another rank's code for a crash

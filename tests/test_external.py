@@ -190,6 +190,8 @@ def test_a_record_is_stale_once_the_file_is_another(own: Path) -> None:
     with (own / f"methods/{METHOD}.py").open("a") as file:
         file.write("# another\n")
     assert changes(made, recipe) == [f"methods/{METHOD}.py: another one"]
+    (own / "methods" / "_shared.py").write_text("WIDTH = 8\n")
+    assert "methods/_shared.py: another one" in changes(made, recipe)
 
 
 def test_the_board_marks_its_rows() -> None:

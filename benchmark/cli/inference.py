@@ -10,7 +10,6 @@ from benchmark.cli.models import a_checkpoint
 from benchmark.cli.verb import Verb, output_file
 from benchmark.errors import UserError, nearest
 from datamodules.files import demand_folder, demand_writable, display_path
-from datamodules.shards import paths
 
 if TYPE_CHECKING:
     from benchmark.inference.predict import Prediction
@@ -40,7 +39,7 @@ def predict(args: Namespace) -> int:
     benchmark predict runs/quick/digits_motion/vit_digits/aim/seed0/last.ckpt videos/ --json
     """
     from benchmark.inference.contact_sheet import contact_sheet
-    from benchmark.inference.predict import predict, videos_in  # imports torch
+    from benchmark.inference.predict import is_there, predict, videos_in  # imports torch
     from benchmark.inference.trained_model import load_checkpoint
     from benchmark.terminal import quiet
     from datamodules.progress_bar import ProgressBar
@@ -48,7 +47,7 @@ def predict(args: Namespace) -> int:
     if args.top < 1:
         raise UserError(f"--top {args.top}: not a number above 0")
     words = [str(each) for each in args.videos] + args.overrides
-    args.overrides = [each for each in words if "=" in each and not paths.exists(each)]
+    args.overrides = [each for each in words if "=" in each and not is_there(each)]
     videos = videos_in([Path(each) for each in words if each not in args.overrides])
     sheets = _sheets(args.picture, videos)
     quiet()

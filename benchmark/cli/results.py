@@ -31,7 +31,7 @@ def leaderboard(args: Namespace) -> None:
     """
     from benchmark.leaderboard import board, pages
     from benchmark.leaderboard.exports import forms
-    from benchmark.results import record
+    from benchmark.results import answers, record
     from datamodules.files import display_path
 
     if args.published:
@@ -44,12 +44,19 @@ def leaderboard(args: Namespace) -> None:
     if not folder and not args.all and not args.form:
         board.write()
         print(f"see {display_path(record.RESULTS / board.PAGE)}{board.interactive_hint()}")
-    elif not (found := record.records(folder)):
+        return
+    found = record.by_file(folder)
+    files = {each.name: file for file, each in found.items()}
+
+    def evidence(run: record.Record) -> answers.Evidence | None:
+        return answers.evidence(run, files[run.name])  # beside it, wherever that is
+
+    if not found:
         print(f"no records in {display_path(folder or record.RESULTS)}", file=sys.stderr)
     elif args.form:
-        print(forms.export(pages.tested(found), args.form), end="")
+        print(forms.export(pages.tested(found.values(), evidence), args.form), end="")
     else:
-        print(pages.plain(found, every=args.all))
+        print(pages.plain(found.values(), every=args.all, evidence=evidence))
 
 
 def stale_arguments(parser: ArgumentParser) -> None:

@@ -59,13 +59,25 @@ def videos_in(places: Sequence[Path]) -> list[str]:
     """
     found: list[str] = []
     for place in places:
-        if not paths.exists(place):
+        if not is_there(place):
             raise UserError(f"no video {place}")
         own = list(_below(place)) if paths.is_folder(place) else [str(place)]
         if not own:
             raise UserError(f"{place}: there is no video in it ({', '.join(sorted(VIDEOS))})")
         found += own
     return found
+
+
+def is_there(place: str | Path) -> bool:
+    """Return whether there is such a file or folder, packed into shards or not.
+
+    Raises:
+        UserError: The shards around it are being packed, or damaged.
+    """
+    try:
+        return paths.exists(place)
+    except OSError as error:
+        raise UserError(f"{place}: {error.strerror}") from None
 
 
 def _below(place: Path) -> Iterator[str]:

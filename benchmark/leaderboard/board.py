@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
+from uuid import uuid4
 
 from benchmark.leaderboard import pages
 from benchmark.leaderboard.tables import Tables
 from benchmark.results import record
 from benchmark.results.record import Record
-from datamodules.files import atomic_write, demand_folder, demand_writable
+from datamodules.files import atomic_write, demand_folder, demand_writable, file_state
 
 PAGE = "README.md"
 INTERACTIVE = "index.html"
@@ -77,7 +78,8 @@ def _update(*, trusting: bool) -> None:
     times: dict[str, int] = {}  # when a protocol's newest record was written
     for file in files:
         protocol = file.relative_to(record.RESULTS).parts[0]
-        times[protocol] = max(times.get(protocol, 0), file.stat().st_mtime_ns)
+        _, changed = file_state(file.parent, file.name)  # None: set aside meanwhile
+        times[protocol] = max(times.get(protocol, 0), changed or 0)
     tables = {protocol: pages.tested(records) for protocol, records in found.items()}
     for protocol, records in found.items():
         folder = record.RESULTS / protocol
@@ -123,8 +125,10 @@ def _write_file(file: Path, text: str) -> None:
         UserError: RESULTS is no folder, or nobody can write there.
     """
     demand_writable(file)
-    with atomic_write(file) as stream:
+    own = file.with_name(f".{uuid4().hex}")  # another process may write the same at this moment
+    with atomic_write(own) as stream:
         stream.write(text.encode(errors="replace"))
+    own.replace(file)
 
 
 def _holds(file: Path, text: str) -> bool:

@@ -11,6 +11,7 @@ from benchmark.leaderboard.papers import beside_papers
 from benchmark.leaderboard.statistics import differences, estimates, ranks, scores
 from benchmark.leaderboard.tables import (
     PICTURED,
+    Known,
     Row,
     Tables,
     ablations,
@@ -23,6 +24,7 @@ from benchmark.leaderboard.tables import (
 )
 from benchmark.recipes.compose import changes
 from benchmark.recipes.name import RunName, shared_overrides
+from benchmark.results.answers import evidence
 from benchmark.results.published import Published
 from benchmark.results.record import Record
 
@@ -100,9 +102,14 @@ def by_protocol(records: Iterable[Record]) -> dict[str, list[Record]]:
     return dict(sorted(found.items()))
 
 
-def tested(records: Iterable[Record]) -> Tables:
-    """Return the tables of those records that read the test split."""
-    return tables(each for each in records if each.metrics.split == "test")
+def tested(records: Iterable[Record], evidence: Known = evidence) -> Tables:
+    """Return the tables of those records that read the test split.
+
+    Args:
+        records: What there is.
+        evidence: Gives what the accuracy of a record rests on.
+    """
+    return tables((each for each in records if each.metrics.split == "test"), evidence)
 
 
 def board(protocol: str, records: Sequence[Record], found: Tables | None = None) -> str:
@@ -240,14 +247,15 @@ def picture(name: str, text: str) -> str:
     )
 
 
-def plain(records: Iterable[Record], *, every: bool = False) -> str:
+def plain(records: Iterable[Record], *, every: bool = False, evidence: Known = evidence) -> str:
     """Return the tables as aligned text, for a terminal; what all rows share stands above them.
 
     Args:
         records: What the tables are of.
         every: All columns, not the default ones.
+        evidence: Gives what the accuracy of a record rests on.
     """
-    blocks, found = [], tables(records)
+    blocks, found = [], tables(records, evidence)
     shown = chosen(every=every)
     for name, rows in found.items():
         names = [RunName.parse(row.records[0].name) for row in rows]

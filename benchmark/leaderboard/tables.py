@@ -106,6 +106,7 @@ class Row:
 
 FULL = "full"  # the method that the others are compared with
 PICTURED = 8  # tables that a picture has panels of, the first ones
+Known = Callable[[Record], Evidence | None]  # gives what a record's accuracy rests on
 Tables = dict[str, list[Row]]  # "protocol/data/backbone" -> rows, the best first
 OTHER = ", other data"  # behind a table's name: its data is not that of the first one of this name
 
@@ -122,7 +123,7 @@ def kind_of(method: Mapping[str, Any] | None) -> Kind | None:
 
 def tables(
     records: Iterable[Record],
-    evidence: Callable[[Record], Evidence | None] = evidence,
+    evidence: Known = evidence,
     kind: Callable[[Mapping[str, Any] | None], Kind | None] = kind_of,
 ) -> Tables:
     """Return the records by protocol, data and backbone, then by method, the best first.
@@ -189,7 +190,7 @@ def _ablated(rows: Sequence[Row]) -> list[Row]:
     return [replace(row, kind=None) if row.ablation else row for row in rows]
 
 
-def _judged(rows: Sequence[Row], evidence: Callable[[Record], Evidence | None]) -> list[Row]:
+def _judged(rows: Sequence[Row], evidence: Known) -> list[Row]:
     """Return a table's rows with what can be concluded of them; that of each hangs on the others.
 
     That of recipes hangs on recipes alone; an ablation's spread of seeds is judged beside all rows.

@@ -189,13 +189,16 @@ def restored(stored: Mapping[str, Any], overrides: Sequence[str] = ()) -> Recipe
 
 
 def own_code(recipe: Recipe) -> dict[str, str]:
-    """Return the files of a folder of your own that a recipe needs, and the SHA-256 of each."""
+    """Return the files of a folder of your own that a recipe needs, and the SHA-256 of each.
+
+    Those beside them that start with an underscore are what they may share.
+    """
     found = {}
     for axis, package in PACKAGES.items():
-        name = getattr(recipe, axis)["name"]
-        if file := lookup.own_file(package, name):
-            shown = f"{external.FOLDERS[package]}/{name}.py"
-            found[shown] = hashlib.sha256(file.read_bytes()).hexdigest()
+        if file := lookup.own_file(package, getattr(recipe, axis)["name"]):
+            for each in (file, *sorted(file.parent.glob("_*.py"))):
+                shown = f"{external.FOLDERS[package]}/{each.name}"
+                found[shown] = hashlib.sha256(each.read_bytes()).hexdigest()
     return found
 
 

@@ -142,21 +142,28 @@ def files_of(said: str) -> list[Path]:
 
 
 def records(under: Path | None = None) -> list[Record]:
-    """Return the records in `files(under)`, sorted by name.
+    """Return the records in `files(under)`, sorted by name, as `by_file` finds them."""
+    return list(by_file(under).values())
+
+
+def by_file(under: Path | None = None) -> dict[Path, Record]:
+    """Return the records in `files(under)` by where each lies, sorted by name.
 
     What is broken, lies where its name does not say, or is a further record of a run, which would
     count as another seed, is told on stderr and left out.
     """
-    found = dict[str, Record]()
+    found, names = dict[Path, Record](), set[str]()
     for file in files(under):
         try:
             each = read_in_place(file)
-            if each.name in found:
+            if each.name in names:
                 raise UserError(f"{file}: is another record of {each.name}")
-            found[each.name] = each
         except UserError as error:
             print(f"warning: left out: {error}", file=sys.stderr)
-    return sorted(found.values(), key=lambda record: record.name)
+            continue
+        names.add(each.name)
+        found[file] = each
+    return dict(sorted(found.items(), key=lambda item: item[1].name))
 
 
 def _parsed(found: object, file: Path) -> Record:

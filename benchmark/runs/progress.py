@@ -37,8 +37,9 @@ def write(folder: Path, *, stage: Stage, **fields: Any) -> None:
             asked to stop ("preempted"), or by others ("killed").
         **fields: `step` of `steps` (of the optimiser; videos in a test), `epoch` (from 0) of
             `epochs`, `loss`, `top1`, `clips_per_second`, `test_share` (the test's part of the work
-            that training and test are), `message`, `note` (for whoever watches); `devices`, of a
-            start; `within`, the seconds in which the next line is to come, or the run has stalled.
+            that training and test are), `message`, `note` (for whoever watches); `recipe`, of a
+            training that diverged; `devices`, of a start; `within`, the seconds in which the next
+            line is to come, or the run has stalled.
 
     Raises:
         OSError: nobody can write there. Where a disk is full only a start is kept from: how far a

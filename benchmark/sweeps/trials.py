@@ -7,6 +7,7 @@ scratch. What the evidence beside the board tells of is not tried again, even wh
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from benchmark.errors import UserError
 from benchmark.recipes import compose, tuning
@@ -131,17 +132,29 @@ def outcome(method: Method, attempt: Attempt, lister: Lister) -> Trial | None:
 
 
 def has_diverged(job: Job) -> bool:
-    """Return whether a run ended because its numbers were none any more."""
+    """Return whether a run of today's recipe ended because its numbers were none any more."""
+    return changed_since_divergence(job) == {}
+
+
+def changed_since_divergence(job: Job) -> dict[str, Any] | None:
+    """Return what changed of a run's recipe since its numbers were none; None: they never were."""
     line = progress.last(job.folder) or {}
     failed = line.get("stage") == "failed" and not record.path(job.name).exists()
-    return failed and progress.DIVERGED in progress.message(line)
+    if not failed or progress.DIVERGED not in progress.message(line):
+        return None
+    return compose.changes(line.get("recipe", {}), _plain(job.recipe))
+
+
+def _plain(recipe: Recipe) -> Any:
+    """Return a recipe as JSON has it."""
+    return json.loads(json.dumps(asdict(recipe)))
 
 
 def _known(method: Method, attempt: Attempt) -> Trial | None:
     """Return what the evidence says of an attempt, None where it is of another recipe."""
     if method.known is None:
         return None
-    today = json.loads(json.dumps(asdict(attempt.job.recipe)))
+    today = _plain(attempt.job.recipe)
     if compose.changes(method.known.recipe, today).keys() - {*attempt.settings, "seed"}:
         return None
     wanted = attempt.settings, attempt.seed
@@ -177,7 +190,7 @@ def evidence(
         holdout = method.known.holdout
     return Evidence(
         name=method.name,
-        recipe=json.loads(json.dumps(asdict(first))),
+        recipe=_plain(first),
         space=dict(space.space),
         widened={key: tuple(far) for key, far in widened.items() if key in space.space},
         clips=clips,
@@ -190,5 +203,9 @@ def evidence(
 
 
 def _record(job: Job) -> Record | None:
-    file = record.path(job.name)
-    return record.read(file) if file.exists() else None
+    """Return the record of a run, None where there is none of today's recipe."""
+    try:
+        found = record.read(record.path(job.name))
+    except UserError:
+        return None
+    return None if compose.changes(found.recipe, _plain(job.recipe)) else found

@@ -14,6 +14,7 @@ from benchmark.recipes.schema import is_execution_key
 from benchmark.recipes.tuning import ranges
 from benchmark.results import tuning as results
 from benchmark.results.tuning import Evidence
+from benchmark.runs.folder import clear
 from benchmark.sweeps import plan, status, sweep, trials, tuning_page
 from benchmark.sweeps.jobs import Failure, Job
 from benchmark.sweeps.trials import Attempt, Method
@@ -102,6 +103,9 @@ def _run(
     """Run trials; return those that failed, and those that were left out."""
     if not jobs:
         return [], []
+    for job in jobs:
+        if trials.changed_since_divergence(job):  # which says nothing of today's recipe
+            clear(job.folder)
     statuses = status.statuses(jobs)
     todo, notes = sweep.chosen(statuses, on, retry=retry, again=True)
     sweep.demand_runnable(todo, here=on == "local")

@@ -69,12 +69,25 @@ class Index:
             )
 
     def find(self, name: str) -> Member | None:
-        """Return where the file `name` lies, relative to the folder, None if there is none."""
+        """Return where the file `name` lies, relative to the folder, None if there is none.
+
+        Raises:
+            OSError: What stands there is no place in these shards.
+        """
         wanted = _bytes(name)
         place = self._bisect(wanted)
         line = self._lines[place : self._lines.find(b"\n", place)] if self._at(place) else b""
         own, _, rest = line.partition(b"\t")
-        return Member(*map(int, rest.split(b"\t"))) if own == wanted else None
+        if own != wanted:
+            return None
+        try:
+            found = Member(*map(int, rest.split(b"\t")))
+            if not -1 <= found.shard < len(self.shards):
+                raise ValueError
+        except (ValueError, TypeError):
+            said = f"{os.path.join(self.folder, NAMES)} is damaged where {name} stands; {AGAIN}"
+            raise OSError(errno.EIO, said) from None
+        return found
 
     def entries(self, name: str) -> dict[str, bool]:
         """Return what lies in the folder `name`, and whether it is a folder; {}: there is none."""

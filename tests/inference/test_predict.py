@@ -142,7 +142,7 @@ def test_mistakes_are_one_line(words: str, said: str, tmp_path: Path, capsys: Ca
 
 
 def test_a_packed_video_with_an_equals_sign_in_its_name_is_no_override(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     row = b"a=b.mp4\t0\t512\t1\t0\t0\n"
     (tmp_path / "shards.tsv").write_bytes(row)
@@ -155,5 +155,9 @@ def test_a_packed_video_with_an_equals_sign_in_its_name_is_no_override(
         raise UserError("enough")
 
     monkeypatch.setattr("benchmark.inference.trained_model.load_checkpoint", load_checkpoint)
-    assert main(["predict", "last.ckpt", str(tmp_path / "a=b.mp4"), "test.clips=2"]) == 2
-    assert asked == ["test.clips=2"]
+    command = ["predict", "last.ckpt", str(tmp_path / "a=b.mp4"), "test.clips=2"]
+    assert main(command) == 2 and asked == ["test.clips=2"]
+    (tmp_path / "shards.json").rename(tmp_path / ".packing")
+    capsys.readouterr()
+    assert main(command) == 2
+    assert "is being packed, or that was interrupted" in capsys.readouterr().err

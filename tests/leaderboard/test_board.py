@@ -47,6 +47,19 @@ def test_a_picture_that_nobody_here_may_touch_is_no_error(place, monkeypatch):
     board.write()
 
 
+def test_two_processes_may_write_a_page_at_once(place, monkeypatch):
+    fsync = os.fsync
+
+    def meanwhile(descriptor):
+        monkeypatch.setattr(os, "fsync", fsync)
+        board._write_file(place / PAGE, "theirs")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", meanwhile)
+    board._write_file(place / PAGE, "ours")
+    assert (place / PAGE).read_text() == "ours" and not list(place.glob(".*"))
+
+
 def times(folder):
     return {file: file.stat().st_mtime_ns for file in folder.rglob("*") if file.is_file()}
 

@@ -1,5 +1,6 @@
 """Two rows head to head: paired by video, classes and confusions counted; else refused."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -124,6 +125,17 @@ def test_what_cannot_be_compared_is_refused() -> None:
     other.with_suffix(".npz").unlink()
     with pytest.raises(UserError, match=r"^no answers .*seed0\.answers\.npz beside the record"):
         compare([one], [other])
+
+
+def test_a_table_of_another_folder_rests_on_the_answers_in_that_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for folder, wrong in (("theirs", 9), ("mine", 0)):
+        monkeypatch.setattr(record, "RESULTS", tmp_path / folder)
+        made("x", wrong)
+    assert main(["leaderboard", str(tmp_path / "theirs"), "--as", "json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)[TABLE]
+    assert row["top1"] == 0.7 and row["top1_low"] < 0.7 < row["top1_high"] < 1
 
 
 @pytest.mark.slow

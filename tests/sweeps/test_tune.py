@@ -4,6 +4,7 @@ import json
 import math
 import shutil
 from collections import Counter
+from dataclasses import asdict
 
 import pytest
 from made_record import made_record
@@ -75,7 +76,8 @@ def runs(monkeypatch):
             lr, method = job.recipe.optim.lr, RunName.parse(job.name).method
             if lr > best["nan"] or lr > best["crash"]:
                 said = f"loss; {progress.DIVERGED}" if lr > best["nan"] else "out of memory"
-                progress.write(job.folder, stage="failed", message=said)
+                recipe = asdict(job.recipe)
+                progress.write(job.folder, stage="failed", message=said, recipe=recipe)
                 failures.append(Failure(job, said))
                 continue
             top1 = max(0.0, 0.9 - abs(math.log10(lr / best.get(method, 1e-3))) / 100)
@@ -128,6 +130,19 @@ def test_what_was_tried_is_not_tried_again_even_where_only_the_evidence_is_left(
     assert tuned.path(f"{TABLE}/aim").read_bytes() == tuned_before
     assert tune("mine", dry_run=True) == 0
     assert "nothing to do: mine is tuned" in capsys.readouterr().out
+
+
+def test_what_is_known_hangs_on_no_record_of_another_recipe(runs):
+    tune("mine")
+    file = results.path(f"{TABLE}/aim")
+    before = file.read_bytes()
+    splits = {each: SplitChecksum(videos=9, sha256="0" * 64) for each in SPLITS}
+    for each in record.files(record.RESULTS / "scratch"):
+        recipe = record.read(each).recipe | {"decoder": "torchcodec"}
+        made_record(
+            record.read(each).name, recipe, metrics={"split": "holdout"}, data={"splits": splits}
+        ).write()
+    assert tune("mine") == 0 and file.read_bytes() == before
 
 
 def test_what_is_missing_is_tried(runs, protocol):
@@ -214,6 +229,19 @@ def test_a_training_that_diverged_is_a_trial_that_came_out_badly(runs):
     assert [each.top1 is None for each in trials] == [False, False, True]
     ran.clear()
     assert tune("mine") == 0 and ran == []
+
+
+def test_a_training_that_diverged_says_nothing_of_another_recipe(runs):
+    ran, best = runs
+    best["nan"] = 5e-3
+    tune("mine")
+    best["nan"] = math.inf
+    protocol = compose.RECIPES / "protocols/mine.yaml"
+    protocol.write_text(protocol.read_text().replace("head_lr: 1e-2", "head_lr: 2e-2"))
+    ran.clear()
+    assert tune("mine") == 0 and len(ran) == 2 * 3
+    trials = results.read(results.path(f"{TABLE}/aim")).trials
+    assert all(each.top1 is not None for each in trials)
 
 
 def test_a_trial_that_failed_is_told_and_nothing_is_chosen_without_it(runs, capsys):

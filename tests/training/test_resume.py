@@ -213,6 +213,7 @@ def test_an_infinite_loss_ends_the_run_in_one_line_and_is_not_saved(tmp_path: Pa
     _, stderr = process.communicate(timeout=120)
     assert process.returncode == 1
     assert "Traceback" not in stderr and "try a lower optim.lr" in stderr.splitlines()[-1]
+    assert (progress.last(place(tmp_path)) or {})["recipe"]["optim"]["lr"] == 1e30
     for file in place(tmp_path).glob("*.ckpt"):
         state = torch.load(file, weights_only=True)["state_dict"]
         assert all(tensor.isfinite().all() for tensor in state.values())

@@ -34,6 +34,16 @@ def test_every_name_is_found_and_no_other(tmp_path: Path) -> None:
     assert not [name for name in others if name not in names and index.find(name)]
 
 
+@pytest.mark.parametrize("damage", [b"1\t0\t0\t0\t0", b"0\tx\t0\t0\t0", b"0\t0\t0\t0"])
+def test_a_place_that_is_none_is_the_disks_fault(tmp_path: Path, damage: bytes) -> None:
+    line = b"a.mp4\t" + damage + b"\n"
+    (tmp_path / NAMES).write_bytes(line)
+    facts = {"version": 1, "bytes": len(line), "shards": [["train-000000.tar", 10, "key"]]}
+    (tmp_path / FACTS).write_text(json.dumps(facts))
+    with pytest.raises(OSError, match=rf"{NAMES} is damaged where a\.mp4 stands; copy it again"):
+        paths.opened(str(tmp_path / "a.mp4"))
+
+
 def test_a_folder_of_shards_lists_as_the_folder_that_was_packed(tmp_path: Path) -> None:
     tree, shards = tmp_path / "tree", tmp_path / "shards"
     shards.mkdir()
