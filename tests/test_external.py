@@ -177,6 +177,26 @@ def test_an_option_that_a_method_does_not_take_is_told_before_its_contract_is_te
     assert f"{METHOD}: scale is 'wide', not float" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("file", "text", "told"),
+    [
+        (f"recipes/methods/{METHOD}.yaml", "", "names no method, as method: {name: aim} does"),
+        (f"recipes/methods/{METHOD}.yaml", "method: {name: [a]}", "names no method"),
+        (f"methods/{METHOD}.py", "FACTS = f()", ":1: FACTS is no literal"),
+        (f"methods/{METHOD}.py", "FACTS = 3", "FACTS say 3, not true, false or {option: [values]}"),
+        (f"methods/{METHOD}.py", "FACTS = {'merges': None}", "FACTS say None, not true"),
+    ],
+)
+def test_what_is_wrong_with_a_claim_is_told_in_one_line(
+    own: Path, file: str, text: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (own / file).write_text(f"{text}\n")
+    for command in (["list", "methods"], ["contract", METHOD]):
+        assert main(command) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert f"{METHOD}." in line and told in line
+
+
 def test_tuning_writes_beside_what_is_tuned(own: Path) -> None:
     assert tuned.path(f"fair/digits_motion/vit_digits/{METHOD}").is_relative_to(own)
     assert tuned.path("fair/digits_motion/vit_digits/lora").is_relative_to(compose.RECIPES)
