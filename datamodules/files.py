@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]  # of the checkout: the installation is an edit
 
 def folder_from_environment(variable: str, default: Path) -> Path:
     """Return the folder that an environment variable names, where `~` is the home, or `default`."""
-    return Path(os.path.expanduser(os.environ.get(variable) or default)).absolute()
+    return Path(os.path.abspath(os.path.expanduser(os.environ.get(variable) or default)))
 
 
 RUNS = folder_from_environment("RUNS", ROOT / "runs")  # what runs work in

@@ -156,18 +156,26 @@ def test_a_folder_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> 
         compose.names("methods")
 
 
-def test_a_relative_path_holds_for_processes_that_start_elsewhere(
-    own: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def relative(own: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the folder, which is named relative to where this process is."""
     monkeypatch.chdir(own.parent)
     monkeypatch.setenv("BENCHMARK_PATH", "own")
-    one = job(RUN)
-    assert run_command(one).environment["BENCHMARK_PATH"] == str(own)
+    return own
+
+
+def test_a_relative_path_holds_for_runs_that_start_elsewhere(relative: Path) -> None:
+    assert run_command(job(RUN)).environment["BENCHMARK_PATH"] == str(relative)
+
+
+def test_a_relative_path_holds_for_the_contract(
+    relative: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     started = []
     ended = subprocess.CompletedProcess("", 0)
     monkeypatch.setattr(subprocess, "run", lambda *_, **how: started.append(how) or ended)
     assert main(["contract", METHOD, "scale=2"]) == 0
-    assert started[0]["env"]["BENCHMARK_PATH"] == str(own)
+    assert started[0]["env"]["BENCHMARK_PATH"] == str(relative)
 
 
 def test_an_option_that_a_method_does_not_take_is_told_before_its_contract_is_tested(
@@ -175,6 +183,26 @@ def test_an_option_that_a_method_does_not_take_is_told_before_its_contract_is_te
 ) -> None:
     assert main(["contract", METHOD, "scale=wide"]) == 2
     assert f"{METHOD}: scale is 'wide', not float" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "told"),
+    [
+        (f"recipes/methods/{METHOD}.yaml", "", "names no method, as method: {name: aim} does"),
+        (f"recipes/methods/{METHOD}.yaml", "method: {name: [a]}", "names no method"),
+        (f"methods/{METHOD}.py", "FACTS = f()", ":1: FACTS is no literal"),
+        (f"methods/{METHOD}.py", "FACTS = 3", "FACTS say 3, not true, false or {option: [values]}"),
+        (f"methods/{METHOD}.py", "FACTS = {'merges': None}", "FACTS say None, not true"),
+    ],
+)
+def test_what_is_wrong_with_a_claim_is_told_in_one_line(
+    own: Path, file: str, text: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (own / file).write_text(f"{text}\n")
+    for command in (["list", "methods"], ["contract", METHOD]):
+        assert main(command) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert f"{METHOD}." in line and told in line
 
 
 def test_tuning_writes_beside_what_is_tuned(own: Path) -> None:

@@ -249,6 +249,7 @@ def contract(args: Namespace) -> int:
 
     from benchmark.lookup import accepts, external
     from benchmark.recipes import compose
+    from benchmark.recipes.method_list import listed
     from benchmark.recipes.override import parse
     from datamodules.files import ROOT
 
@@ -256,6 +257,7 @@ def contract(args: Namespace) -> int:
         raise UserError(f"no method {args.name!r} in recipes/methods{nearest(args.name, there)}")
     if find_spec("pytest") is None:
         raise UserError("the contract is a test: pip install -e '.[dev]' first")
+    listed()  # what is wrong with a recipe or a claim is one line here
     kinds = compose.option_kinds([("", compose.read(f"methods/{args.name}"))])
     known = {key.removeprefix("method."): kind for key, kind in kinds.items()}
     smaller = dict(parse(each, known) for each in args.overrides)

@@ -140,12 +140,16 @@ def fact(package: str, name: str, key: str) -> Any:
     """Return the literal that the file `name` of `package` assigns to `key`, None if it does not.
 
     Raises:
-        UserError: nothing in `package` has this name.
+        UserError: nothing in `package` has this name, or what it assigns is no literal.
     """
     for node in _tree_of(package, name).body:
         match node:
             case ast.Assign(targets=[ast.Name(own)], value=value) if own == key:
-                return ast.literal_eval(value)
+                try:
+                    return ast.literal_eval(value)
+                except (TypeError, ValueError):
+                    file = own_file(package, name) or f"{package}/{name}.py"
+                    raise UserError(f"{file}:{node.lineno}: {key} is no literal") from None
     return None
 
 

@@ -37,8 +37,11 @@ def method_facts(method: Mapping[str, Any]) -> MethodFacts:
     """
     name = method["name"]
     said = lookup.fact("benchmark.methods", name, "FACTS") or {}
+    file = lookup.own_file("benchmark.methods", name) or f"benchmark/methods/{name}.py"
+    claims = said.values() if isinstance(said, Mapping) else [said]
+    if wrong := [each for each in claims if not isinstance(each, bool | Mapping)]:
+        raise UserError(f"{file}: FACTS say {wrong[0]!r}, not true, false or {{option: [values]}}")
     if set(said) != set(MethodFacts._fields):
-        file = lookup.own_file("benchmark.methods", name) or f"benchmark/methods/{name}.py"
         raise UserError(
             f"{file} says FACTS of {', '.join(sorted(said)) or 'nothing'}; "
             f"there are {', '.join(MethodFacts._fields)}"

@@ -8,8 +8,10 @@ import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from benchmark.errors import UserError
 from benchmark.lookup.method_facts import MethodFacts, method_facts
 from benchmark.recipes import compose
+from datamodules.files import display_path
 
 COUNTED = "counted"  # the file of recipes/
 CITATION = re.compile(r"\((?:[^()]*, )?([^(),]+), (\d{4})\)")
@@ -69,14 +71,17 @@ def listed() -> list[Listed]:
     """Return every recipe of a method.
 
     Raises:
-        UserError: a method's file does not say what it does.
+        UserError: a recipe names no method, or a method's file does not say what it does.
     """
     counted = compose.read(COUNTED)
     return [_listed(name, counted.get(name) or {}) for name in compose.names("methods")]
 
 
 def _listed(name: str, counted: dict[str, int]) -> Listed:
-    method = compose.read(f"methods/{name}")["method"]
+    method = compose.read(f"methods/{name}").get("method")
+    if not isinstance(method, dict) or not isinstance(method.get("name"), str):
+        file = display_path(compose.path(f"methods/{name}"))
+        raise UserError(f"{file}: names no method, as method: {{name: aim}} does")
     said = comment(f"methods/{name}")
     cited, address = CITATION.search(said), ADDRESS.search(said)
     return Listed(

@@ -105,7 +105,7 @@ def files(under: Path | None = None) -> list[Path]:
     Links to folders are followed: results may lie on several disks.
     """
     found = list[Path]()
-    for place, folders, names in os.walk((under or RESULTS).absolute(), followlinks=True):
+    for place, folders, names in os.walk(os.path.abspath(under or RESULTS), followlinks=True):
         folders[:] = [each for each in folders if not _leads_back(place, each)]
         records = (each for each in names if each.startswith("seed") and each.endswith(".json"))
         found += [Path(place, each) for each in records if each.count(".") == 1]  # no examination
@@ -129,7 +129,7 @@ def files_of(said: str) -> list[Path]:
         UserError: there are none, or it is no name.
     """
     if os.path.isfile(said):  # which names too long to exist are no error of
-        return [Path(said).absolute()]
+        return [Path(os.path.abspath(said))]  # as names have it, without ..
     if os.path.isdir(said):
         found = files(Path(said))
     elif RunName.parse(said).seed is None:

@@ -10,13 +10,14 @@ from small_sweep import needed
 
 from benchmark.leaderboard import pages
 from benchmark.leaderboard.columns import COLUMNS
+from benchmark.results.schema import SplitChecksum
 
 pytest.importorskip("altair", reason="the extra `page` is not installed")
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
-from benchmark.leaderboard.interactive.page import interactive
+from benchmark.leaderboard.interactive.page import _row, interactive
 
 pytestmark = pytest.mark.slow
 
@@ -141,3 +142,11 @@ def contrast(one, other):
 
     high, low = sorted((luminance(one), luminance(other)), reverse=True)
     return (high + 0.05) / (low + 0.05)
+
+
+def test_the_command_that_makes_a_row_again_names_the_run_whatever_its_table_is_called():
+    other = {"splits": {"test": SplitChecksum(videos=5, sha256="y")}}
+    found = pages.tested([made(seed=0), made(seed=1, data=other)])
+    commands = [_row(name, row)["command"] for name, (row,) in found.items()]
+    run = "benchmark run digits/digits_motion/vit_digits/aim"
+    assert len(found) == 2 and commands == [f"{run} seed=0", f"{run} seed=1"]

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 from made_record import MADE, NAME, made_record
@@ -208,6 +209,17 @@ def test_records_on_another_disk_are_found_behind_a_link(results, tmp_path, caps
     (results / "quick").symlink_to(tmp_path / "disk")
     (tmp_path / "disk" / "back").symlink_to(results)  # which has no end
     assert record.files() == [file] and record.records() == [MADE]
+
+
+def test_a_folder_is_the_same_however_it_is_typed(results, monkeypatch):
+    file = MADE.write()
+    monkeypatch.chdir(results / "quick" / "digits_motion")
+    around = Path("..") / ".." / "quick"
+    assert record.records(around) == [MADE]
+    assert record.files_of(f"{around}/digits_motion/vit_digits/aim/seed0.json") == [file]
+    monkeypatch.setenv("RESULTS", "../results")
+    found = files.folder_from_environment("RESULTS", results)
+    assert found == results / "quick" / "results"
 
 
 def test_scratch_is_read_only_when_asked_for(results):
