@@ -131,7 +131,7 @@ def exclusive(place: Path, *, wait: str | None = None) -> Iterator[None]:
     Raises:
         UserError: Another process writes there, or nobody can.
     """
-    lock = FileLock(place.with_suffix(".lock"))  # one of its own: it keeps out threads, too
+    lock = FileLock(place.with_name(f"{place.name}.lock"))  # one of its own: keeps out threads, too
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(blocking=False)

@@ -56,9 +56,9 @@ def test_what_fails_leaves_nothing_and_a_full_disk_is_told(tmp_path: Path):
         (folder / "half").touch()
         raise OSError(28, "No space left on device")
 
-    with pytest.raises(UserError, match=r"cannot write .*set: No space left on device"):
-        build_once(tmp_path / "set", full, wait="")
-    assert [file.name for file in tmp_path.iterdir()] == ["set.lock"]
+    with pytest.raises(UserError, match=r"cannot write .*0\.1\.0: No space left on device"):
+        build_once(tmp_path / "0.1.0", full, wait="")
+    assert [file.name for file in tmp_path.iterdir()] == ["0.1.0.lock"]  # not that of 0.1.1, too
 
 
 @pytest.mark.parametrize(
