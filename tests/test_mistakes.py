@@ -89,6 +89,8 @@ ANSWERS = [
     (f"show {RUN} optim.lr=\udc80", "optim.lr is '\\udc80', not float"),
     (f"show {RUN} method.scale={'9' * 5000}", "Exceeds the limit"),
     (f"profile {RUN} --classes -1", "--classes -1: not a number above 0"),
+    ("forecast quick --count 99999999", "--count 99999999: not a number between 1 and 10,000,000"),
+    ("forecast quick --videos -5 9", "--videos -5: not a number between 1 and 10,000,000"),
     # files of datasets and methods
     ("audit typo data.root=x", "odd/typo.py:2: "),
     ("audit raises data.root=x", "odd/raises.py:3: ZeroDivisionError: division by zero"),

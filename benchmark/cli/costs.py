@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 METHODS = "full_divided,full,aim,zeroi2v,st_adapter,prompt_tuning,partial,linear_probe"
 PRECISIONS = ("32-true", "bf16-mixed")
 BLOCKS = {"depth": 2, "frames": 4}  # of ViT-B/16: minutes on two cores
+MOST = 10_000_000  # of devices, cores or videos: a forecast holds a list of the first
 
 
 def bench_arguments(parser: ArgumentParser) -> None:
@@ -185,9 +186,11 @@ def forecast(args: Namespace) -> None:
         return
     if args.save:
         raise UserError("--save is for --all: what all sweeps take stands in recipes/README.md")
-    for name in ("count", "cores"):
-        if (number := getattr(args, name)) is not None and number < 1:
-            raise UserError(f"--{name} {number}: not a number above 0")
+    given = {"count": [args.count], "cores": [args.cores], "videos": args.videos or []}
+    for name, numbers in given.items():
+        for number in numbers:
+            if number is not None and not 1 <= number <= MOST:
+                raise UserError(f"--{name} {number}: not a number between 1 and {MOST:,}")
     jobs = [job(args.name, args.overrides)] if "/" in args.name else plan(args.name, args.overrides)
     recipes = [each.recipe for each in jobs]
     machines = speed.machines()
