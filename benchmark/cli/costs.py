@@ -213,6 +213,7 @@ def forecast(args: Namespace) -> None:
 def _forecast_all(args: Namespace) -> None:
     """Print what every committed sweep of real videos takes, and write it where asked."""
     from benchmark.cost.forecast import models, sweeps_page
+    from benchmark.recipes import compose
     from benchmark.sweeps.plan import plan
 
     if not args.all:
@@ -220,9 +221,9 @@ def _forecast_all(args: Namespace) -> None:
     others = (args.name, args.gpu, args.cpu, args.count, args.cores, args.videos, args.overrides)
     if any(others):
         raise UserError("--all stands alone: every sweep as it is committed, on one H100")
-    real = {name: [each.recipe for each in plan(name)] for name in sweeps_page.names()}
     if args.save:
-        models.keep(recipe for recipes in real.values() for recipe in recipes)
+        models.keep(each.recipe for name in compose.names("sweeps") for each in plan(name))
+    real = {name: [each.recipe for each in plan(name)] for name in sweeps_page.names()}
     own = sweeps_page.sweeps_table(real)
     print(own)
     if args.save:

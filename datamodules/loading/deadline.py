@@ -12,16 +12,20 @@ end with it. Then one process reads the same clip again, with no other at work f
 The loader begins anew at the batch that is awaited. A clip depends on its key alone, and the
 sampler knows their order: what was missed changes nothing in what comes.
 
+A batch is handed over by a thread of its worker. Where C code keeps Python's lock from that thread
+the rank waits in a call that knows no time-out: there another thread looks, and kills.
+
 Where there are no workers nothing can be given up: whoever watches the run says that it stalls.
 """
 
 import logging
 import os
 import signal
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from enum import Enum
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -38,6 +42,7 @@ from datamodules.loading.reads import Read, Reads
 LOOK = 1.0  # seconds between two looks at what the workers read, while a rank waits
 CROWDED = 3  # times that a video may miss its deadline beside others and not on its own
 DYING = 1.0  # seconds that what was killed is waited for: what a disk holds stays
+STUCK = 5.0  # seconds after a deadline in which a rank that can look for itself has done so
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +60,32 @@ class _Missed(Exception):
 
     def __init__(self, reads: list[Read]) -> None:
         self.reads = reads
+
+
+class _Since:
+    """Since when a rank waits in a call, and what another thread killed meanwhile."""
+
+    def __init__(self) -> None:
+        self.killed: list[Read] = []
+        self._began: float | None = None
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def now(self) -> Iterator[None]:
+        """Say that this thread waits while the block goes on."""
+        with self._lock:
+            self._began = time.monotonic()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._began = None
+
+    @contextmanager
+    def stuck(self, seconds: float) -> Iterator[bool]:
+        """Tell whether the other thread has waited for longer; it goes on waiting in the block."""
+        with self._lock:
+            yield self._began is not None and time.monotonic() - self._began > seconds
 
 
 class DeadlineLoader(DataLoader[Item]):
@@ -80,6 +111,7 @@ class DeadlineLoader(DataLoader[Item]):
         super().__init__(dataset, timeout=min(LOOK, seconds / 4), **options)
         self.clips, self.seconds, self.rank = clips, seconds, rank
         self._crowded = Counter[int]()
+        self._since = _Since()
         clips.reads = Reads(self.num_workers)
 
     def __iter__(self) -> Iterator[Item]:  # type: ignore[override]  # whose type is private
@@ -87,9 +119,10 @@ class DeadlineLoader(DataLoader[Item]):
         while True:
             batches = self._begin(done)
             try:
-                while (batch := self._awaited(batches)) is not None:
-                    yield batch
-                    done += 1
+                with self._watched():
+                    while (batch := self._awaited(batches)) is not None:
+                        yield batch
+                        done += 1
                 return
             except _Missed as missed:
                 self._end(batches, missed.reads)
@@ -113,8 +146,13 @@ class DeadlineLoader(DataLoader[Item]):
         """
         while True:
             try:
-                return next(batches, None)
-            except RuntimeError as error:
+                with self._since.now():
+                    return next(batches, None)
+            except (RuntimeError, EOFError, ConnectionError) as error:
+                if self._since.killed:
+                    with suppress(RuntimeError):  # of torch's handler, which may come only now
+                        time.sleep(DYING)
+                    raise _Missed(self._since.killed) from None
                 if not str(error).startswith("DataLoader timed out"):
                     raise
             if reads := self._late():
@@ -122,6 +160,29 @@ class DeadlineLoader(DataLoader[Item]):
             pinning = getattr(batches, "_pin_memory_thread", None)
             if pinning is not None and not pinning.is_alive():
                 raise RuntimeError("the thread that pins memory has ended")
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """Have a thread kill the workers that are late while this one is stuck in a call."""
+        over = threading.Event()
+
+        def watch() -> None:
+            while not over.wait(LOOK):
+                with self._since.stuck(self.seconds + STUCK) as stuck:
+                    if stuck and not self._since.killed:
+                        self._since.killed = self._late()
+                        for read in self._since.killed:
+                            with suppress(ProcessLookupError):
+                                os.kill(read.process, signal.SIGKILL)
+
+        self._since.killed = []
+        watcher = threading.Thread(target=watch, name="deadline", daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            over.set()
+            watcher.join()
 
     def _late(self) -> list[Read]:
         return self.clips.reads.late(self.seconds) if self.clips.reads else []

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from augments import AS_IT_IS
+from torch.utils.data import get_worker_info
 
 from datamodules.datamodule import VideoDataModule, all_views, training_clips
 from datamodules.dataset_info import DatasetInfo
@@ -54,6 +55,23 @@ class Looping:
     def __call__(self, index: int) -> RandomAccessVideo:
         if index == BAD:
             re.match("(a+)+$", "a" * 60 + "b")
+        return self.opened(index)
+
+
+class HandingOver:
+    """Opens videos; one worker, once, loops in C code before its first batch is fetched from it."""
+
+    def __init__(self, opened: Open, mark: Path) -> None:
+        self.opened, self.mark, self.count = opened, mark, 0
+
+    def __call__(self, index: int) -> RandomAccessVideo:
+        self.count += 1
+        worker = get_worker_info()
+        if worker and worker.id == 1 and self.count in (1, 4) and not self.mark.exists():
+            time.sleep(0.5)  # in which the other's first batch is fetched; this one's is announced
+            if self.count == 4:
+                self.mark.touch()
+                re.match("(a+)+$", "a" * 60 + "b")
         return self.opened(index)
 
 
@@ -194,3 +212,18 @@ def test_what_is_late_only_beside_others_ends_the_run_with_what_helps(
     made._training.open = Looping(made._training.open)
     with pytest.raises(ReadError, match=r"3 times not beside others; it takes fewer workers or"):
         list(epochs(made))
+
+
+def test_a_worker_that_hands_over_a_batch_and_keeps_the_lock_is_no_hang(
+    listed: DatasetInfo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = list(epochs(module(listed, None)))
+    monkeypatch.setattr(deadline, "STUCK", 0.2)
+    made = module(listed, 1.0)
+    made._training.open = HandingOver(made._training.open, tmp_path / "looped")
+    found = []
+    for batch in epochs(made):
+        if not found:
+            time.sleep(2.5)  # by now the worker of the next batch is in its loop
+        found.append(batch)
+    assert (tmp_path / "looped").exists() and same(found, plain)
