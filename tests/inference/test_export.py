@@ -11,7 +11,7 @@ import pytest
 import tiny as tiny_models
 import torch
 from awake import wake
-from tiny import CLASSES, FRAMES, construct
+from tiny import CLASSES, FRAMES, METHODS, construct, is_first_of_its_method
 from torch import Tensor, nn
 from trained import a_checkpoint, a_video
 
@@ -50,6 +50,9 @@ def modules(model: nn.Module) -> object:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", [each for each in METHODS if is_first_of_its_method(each) or each in AS_ONNX]
+)
 def test_every_method_is_exported(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

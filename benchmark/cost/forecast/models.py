@@ -1,7 +1,7 @@
 """What is counted of a recipe's model for a forecast, and kept of those that sweeps train.
 
-Counting takes seconds a model. `recipes/counted_models.json` has the models of the committed sweeps
-of real videos, a line each; `benchmark forecast --all --save` writes it. Any other is counted when
+Counting takes seconds a model. `recipes/counted_models.json` has the models of the committed
+sweeps, a line each; `benchmark forecast --all --save` writes it. Any other is counted when
 it is asked for.
 """
 
