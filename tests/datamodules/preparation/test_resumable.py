@@ -208,7 +208,7 @@ if __name__ == "__main__":
 def test_two_walks_do_not_write_the_same_log(root):
     code = f"""
 import fcntl, time
-lock = open({str(root.parent / "log.lock")!r}, "w")
+lock = open({str(root.parent / "log.jsonl.lock")!r}, "w")
 fcntl.flock(lock, fcntl.LOCK_EX)
 print("locked", flush=True)
 time.sleep(60)
