@@ -139,15 +139,18 @@ def stale(under: Path | None = None) -> list[tuple[str, list[str]]]:
 
 
 def _stale(under: Path) -> Iterator[tuple[str, list[str]]]:
-    lister = dataset.lister()
+    lister, rows = dataset.lister(), dict[str, Recipe]()
     for file in record.files(under):
         try:
             found = record.read_in_place(file)
         except UserError as error:
             yield display_path(file), [str(error).removeprefix(f"{file}: ")]
             continue
-        try:
-            today = compose.load(found.name)
+        row, _, seed = found.name.rpartition("/seed")
+        try:  # composed once per row
+            known = rows.get(row)
+            today = compose.with_seed(known, int(seed)) if known else compose.load(found.name)
+            rows.setdefault(row, today)
         except UserError as error:
             yield found.name, [f"cannot tell, its name is not understood any more: {error}"]
             continue

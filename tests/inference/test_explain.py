@@ -39,6 +39,7 @@ BETWEEN = ("aim", "full_divided", "temporal_only")  # attend over time
 KERNELS = ("st_adapter", "m2_clip", "side4video")  # convolve over time
 
 
+@pytest.mark.slow
 def test_every_method_is_explained(name: str, backbone: str) -> None:
     if name.startswith("dist"):
         pytest.skip("its ViT sees every second frame of an even number, and a view here has three")

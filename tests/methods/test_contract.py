@@ -257,6 +257,7 @@ def test_deep_prompts_add_exactly_their_tokens(build: Build, video: Tensor) -> N
     assert seen == [plain.shape[1] + 3] * 2
 
 
+@pytest.mark.slow
 def test_works_in_bfloat16(awake: VideoViT, video: Tensor) -> None:
     with torch.autocast("cpu", torch.bfloat16):
         logits = awake(video)
@@ -267,6 +268,7 @@ def test_works_in_bfloat16(awake: VideoViT, video: Tensor) -> None:
     assert grads and all(grad.isfinite().all() for grad in grads)
 
 
+@pytest.mark.slow
 def test_gradient_checkpointing_changes_nothing(awake: VideoViT, video: Tensor) -> None:
     plain, logits = gradients(awake, video), awake(video)  # in eval mode nothing is drawn
     awake.vit.set_grad_checkpointing(True)

@@ -85,6 +85,7 @@ def test_lean_saves_less_than_the_papers_form(name: str) -> None:
     assert own <= MOST[name] * paper, f"{own / paper:.3f}, {fast / paper:.3f} without"
 
 
+@pytest.mark.slow
 def test_lean_changes_no_bit(name: str) -> None:
     model = construct("class token", name).train()
     has_gelu = [m for m in model.vit.modules() if isinstance(getattr(m, "act", None), nn.GELU)]

@@ -72,6 +72,7 @@ def test_every_method_and_every_data_set_has_a_recipe():
         assert used == set(lookup.names(package)) != set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", compose.names("methods"))
 def test_anyones_own_videos_have_a_protocol_that_few_videos_suffice_for(method):
     recipe = compose.load(f"own/folder/vit_b16_clip/{method}", ["data.root=/videos"])

@@ -41,6 +41,7 @@ def _opening(run: str) -> list[str]:
     return lines[: next(i for i, line in enumerate(lines) if not line.startswith("#"))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", RUNS)
 def test_a_file_opens_with_the_command_the_number_and_what_differs(run: str) -> None:
     command, *rest = _opening(run)

@@ -77,6 +77,7 @@ def sections(file):
     return json.loads(file.read_text()), json.loads(json.dumps(asdict(record.read(file))))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", COMMITTED, ids=lambda file: "/".join(file.parts[-5:]))
 def test_the_committed_records_are_read_whole(file):
     """What they hold is held, key by key, and what they lack is None."""
