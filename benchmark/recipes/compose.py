@@ -10,7 +10,8 @@ what there is and of which type; every value stands in a YAML file.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence, Set
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from copy import deepcopy
 from dataclasses import asdict, replace
 from functools import cache
@@ -158,16 +159,36 @@ def load(name: str, overrides: Sequence[str] = ()) -> Recipe:
     return recipe
 
 
-def with_seed(recipe: Recipe, seed: int) -> Recipe:
-    """Return what `load` returns for the same run of another seed; `recipe` is named by its own.
+def once_per_row() -> Callable[..., Recipe]:
+    """Return what is `load` for many runs: of a row's seeds one is composed, others follow from it.
 
-    Raises:
-        UserError: the seed is none.
+    Files may not change meanwhile. For a run whose name ends in no seed it is `load` itself.
     """
+    known: dict[tuple[str, ...], Recipe] = {}
+
+    def one(name: str, overrides: Sequence[str] = ()) -> Recipe:
+        row, _, seed = name.rpartition("/seed")
+        found = known.get((row, *overrides)) if seed.isdecimal() else None
+        if found is not None:
+            return _with_seed(found, int(seed))
+        recipe = load(name, overrides)
+        if seed == str(recipe.seed):  # not one that an override sets
+            known[row, *overrides] = recipe
+        return recipe
+
+    return one
+
+
+def _with_seed(recipe: Recipe, seed: int) -> Recipe:
     other = deepcopy(recipe)
     other.seed, other.name = seed, f"{recipe.name.rpartition('/')[0]}/seed{seed}"
     validation.validate_values(asdict(other), [(NAME, {"seed": seed})])
     return other
+
+
+def stored(recipe: Recipe) -> dict[str, Any]:
+    """Return a recipe as a record holds it: lists, and keys of text. `restored` takes it back."""
+    return dict(json.loads(json.dumps(asdict(recipe))))
 
 
 def restored(stored: Mapping[str, Any], overrides: Sequence[str] = ()) -> Recipe:

@@ -1,10 +1,9 @@
 """Records that are no longer what their name means: of another recipe or other data, or broken."""
 
-import json
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -93,8 +92,7 @@ def to_do() -> str:
 
 def changes(found: Record, today: Recipe) -> list[str]:
     """Return what differs of a record's recipe and today's: "key: old -> new", own files."""
-    plain = json.loads(json.dumps(asdict(today)))  # as a record has it: lists, and keys of text
-    differing = compose.changes(found.recipe, plain)
+    differing = compose.changes(found.recipe, compose.stored(today))
     found_changes = [f"{key}: {old} -> {new}" for key, (old, new) in differing.items()]
     then, now = found.environment.external or {}, compose.own_code(today)
     return found_changes + [
@@ -139,18 +137,15 @@ def stale(under: Path | None = None) -> list[tuple[str, list[str]]]:
 
 
 def _stale(under: Path) -> Iterator[tuple[str, list[str]]]:
-    lister, rows = dataset.lister(), dict[str, Recipe]()
+    lister, load = dataset.lister(), compose.once_per_row()
     for file in record.files(under):
         try:
             found = record.read_in_place(file)
         except UserError as error:
             yield display_path(file), [str(error).removeprefix(f"{file}: ")]
             continue
-        row, _, seed = found.name.rpartition("/seed")
-        try:  # composed once per row
-            known = rows.get(row)
-            today = compose.with_seed(known, int(seed)) if known else compose.load(found.name)
-            rows.setdefault(row, today)
+        try:
+            today = load(found.name)
         except UserError as error:
             yield found.name, [f"cannot tell, its name is not understood any more: {error}"]
             continue

@@ -9,7 +9,6 @@ from typing import Any
 from benchmark.errors import UserError, nearest
 from benchmark.recipes import compose
 from benchmark.recipes.name import RunName
-from benchmark.recipes.schema import Recipe
 from benchmark.sweeps.jobs import Job
 
 AXES = (*(axis for axis in compose.AXES if axis != "protocol"), "seed")
@@ -33,23 +32,15 @@ def plan(name: str, overrides: Sequence[str] = ()) -> list[Job]:
     )
     tried = list(itertools.product(*values))
     jobs: dict[str, Job] = {}
-    loaded: dict[tuple[str, ...], Recipe] = {}
+    load = compose.once_per_row()
     for data, backbone, method, seed in itertools.product(*(grid[axis] for axis in AXES)):
-        row = f"{grid['protocol']}/{data}/{backbone}/{method}"
-        base_name = f"{row}/seed{seed}"
+        base_name = f"{grid['protocol']}/{data}/{backbone}/{method}/seed{seed}"
         for combination in tried:
             chosen = (*grid["overrides"], *combination, *overrides)
-            known = loaded.get((row, *chosen))
             try:
-                if known is None or type(seed) is not int:
-                    recipe = compose.load(base_name, chosen)
-                else:
-                    recipe = compose.with_seed(known, seed)
+                job = Job(base_name, chosen, load(base_name, chosen))
             except UserError as error:
                 raise _blamed(error, name, base_name, chosen[: -len(overrides) or None]) from None
-            if recipe.seed == seed:  # not one that an override sets
-                loaded.setdefault((row, *chosen), recipe)
-            job = Job(base_name, chosen, recipe)
             jobs.setdefault(job.name, job)
     return list(jobs.values())
 

@@ -4,9 +4,8 @@ A trial is a run like any other: it scores videos held out of training, and its 
 scratch. What the evidence beside the board tells of is not tried again, even where scratch is gone.
 """
 
-import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from benchmark.errors import UserError
@@ -142,19 +141,14 @@ def changed_since_divergence(job: Job) -> dict[str, Any] | None:
     failed = line.get("stage") == "failed" and not record.path(job.name).exists()
     if not failed or progress.DIVERGED not in progress.message(line):
         return None
-    return compose.changes(line.get("recipe", {}), _plain(job.recipe))
-
-
-def _plain(recipe: Recipe) -> Any:
-    """Return a recipe as JSON has it."""
-    return json.loads(json.dumps(asdict(recipe)))
+    return compose.changes(line.get("recipe", {}), compose.stored(job.recipe))
 
 
 def _known(method: Method, attempt: Attempt) -> Trial | None:
     """Return what the evidence says of an attempt, None where it is of another recipe."""
     if method.known is None:
         return None
-    today = _plain(attempt.job.recipe)
+    today = compose.stored(attempt.job.recipe)
     if compose.changes(method.known.recipe, today).keys() - {*attempt.settings, "seed"}:
         return None
     wanted = attempt.settings, attempt.seed
@@ -190,7 +184,7 @@ def evidence(
         holdout = method.known.holdout
     return Evidence(
         name=method.name,
-        recipe=_plain(first),
+        recipe=compose.stored(first),
         space=dict(space.space),
         widened={key: tuple(far) for key, far in widened.items() if key in space.space},
         clips=clips,
@@ -208,4 +202,4 @@ def _record(job: Job) -> Record | None:
         found = record.read(record.path(job.name))
     except UserError:
         return None
-    return None if compose.changes(found.recipe, _plain(job.recipe)) else found
+    return None if compose.changes(found.recipe, compose.stored(job.recipe)) else found
