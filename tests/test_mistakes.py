@@ -307,7 +307,7 @@ def test_what_is_no_progress_counts_as_none(lines, tmp_path, capsys):
     ],
 )
 def test_a_runs_own_process_answers_in_one_line(typed, answer, capsys):
-    from benchmark.run import main as run
+    from benchmark.one_run import main as run
 
     assert run(typed.split()) == 2
     err = capsys.readouterr().err

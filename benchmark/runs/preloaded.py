@@ -23,12 +23,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
+import benchmark.runs.leaving  # before anything else
 from benchmark.runs.ancestry import adopting, die_with_parent
 
 # What a run imports, for seconds; what is not installed a run may miss in its own words.
 LIBRARIES = (
     *("torch", "torch.distributed.fsdp", "torch.distributed.tensor", "torchvision.transforms.v2"),
     *("lightning", "timm", "torchmetrics", "pytorchvideo.data", "av", "omegaconf", "einops"),
+    *("wandb", "wandb.sdk.launch.inputs.internal"),  # the second by every `wandb.init`
 )
 LONGEST = 1 << 17  # bytes of a request: a little less than what Linux lets one message have
 PATIENCE = 60.0  # seconds for a fork
@@ -177,7 +179,7 @@ def _become(request: _Request, files: Sequence[int]) -> None:
     os.environ.clear()
     os.environ.update(request.environment)
     sys.argv[:] = request.module
-    atexit.register(gc.unfreeze)  # what is left then, libraries report as leaks
+    atexit.register(gc.unfreeze)  # what is left where no `leave` was, libraries report as leaks
     if (torch := sys.modules.get("torch")) and (threads := os.environ.get("OMP_NUM_THREADS")):
         torch.set_num_threads(int(threads))
 
@@ -194,7 +196,13 @@ def main() -> None:
     connection.send(READY)
     request = _serve(connection)
     # As `python -m`: Lightning starts further ranks by the main module's name
-    runpy.run_module(request.module[0], run_name="__main__", alter_sys=True)
+    try:
+        runpy.run_module(request.module[0], run_name="__main__", alter_sys=True)
+    except SystemExit as left:
+        if isinstance(left.code, str):  # Python prints it
+            raise
+        benchmark.runs.leaving.leave(left.code or 0)
+    benchmark.runs.leaving.leave(0)
 
 
 if __name__ == "__main__":

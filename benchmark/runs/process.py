@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, Any, NoReturn
 
 from benchmark.errors import UserError
-from benchmark.runs import memory, progress
+from benchmark.runs import leaving, memory, progress
 from benchmark.runs.ancestry import die_with_parent
 from benchmark.runs.folder import LOG, holder
 from benchmark.runs.preloaded import Forked, Server
@@ -300,4 +300,4 @@ def leave(code: int) -> NoReturn:
     last = threading.Timer(FAREWELL, os._exit, [code])  # if anything else is waited for
     last.daemon = True
     last.start()
-    sys.exit(code)
+    leaving.leave(code)

@@ -6,6 +6,8 @@ import sys
 from multiprocessing import get_context
 from multiprocessing.context import ForkServerContext
 
+# What reads and augments clips: torch and FFmpeg, and no Lightning, which costs twice as much.
+READERS = ("datamodules.loading.clips", "datamodules.loading.opener")
 OUTLIVING = 90  # seconds a loader worker serves on after a SIGTERM, for the run to save
 
 
@@ -17,10 +19,10 @@ def fork_server() -> ForkServerContext:
     """
     context = get_context("forkserver")
     main = sys.modules["__main__"].__spec__
-    # Every worker imports the main module, seconds, unless the server has; of itself it does so
-    # for `python file`, not for `python -m module` (CPython 3.11).
+    # Every worker imports the main module unless the server has; of itself it does so for
+    # `python file`, not for `python -m module` (CPython 3.11).
     known = [main.name] if main and not main.name.endswith("__main__") else []
-    context.set_forkserver_preload(["datamodules.datamodule", *known])
+    context.set_forkserver_preload([*READERS, *known])
     return context
 
 

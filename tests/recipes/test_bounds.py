@@ -12,7 +12,7 @@ from lightning.fabric.connector import _PRECISION_INPUT_STR
 from lightning.pytorch.strategies import StrategyRegistry
 from places import set_places
 
-from benchmark import run
+from benchmark import one_run
 from benchmark.cli.data import split_words
 from benchmark.cli.parser import main
 from benchmark.errors import UserError
@@ -34,7 +34,7 @@ RUN = "quick/digits_motion/vit_digits"
 def nothing_starts(tmp_path, monkeypatch):
     """Let no data be written and no run begin."""
     set_places(monkeypatch, tmp_path)
-    for module, name in ((local, "run"), (sweep, "prepare"), (run, "train")):
+    for module, name in ((local, "run"), (sweep, "prepare"), (one_run, "train")):
         monkeypatch.setattr(module, name, lambda *given, **more: pytest.fail("something started"))
 
 
@@ -177,7 +177,7 @@ def test_the_flag_is_an_override_of_the_run_and_of_its_process(monkeypatch):
     ids=" ".join,
 )
 def test_the_process_of_a_run_refuses_the_same(argv, capsys):
-    assert run.main(argv) == 2
+    assert one_run.main(argv) == 2
     out, err = capsys.readouterr()
     assert out == "" and len(err.splitlines()) == 1 and err.startswith("error: ")
 
@@ -186,7 +186,7 @@ def test_a_machine_without_a_gpu_says_so_before_a_run_starts(capsys, monkeypatch
     monkeypatch.setattr(sweep, "gpus", lambda: [])
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     assert "this machine has 0" in refused(capsys, "run", f"{RUN}/aim", "trainer.accelerator=gpu")
-    assert run.main([f"{RUN}/aim", "trainer.accelerator=cuda"]) == 2
+    assert one_run.main([f"{RUN}/aim", "trainer.accelerator=cuda"]) == 2
     assert "this machine has 0; 'cpu' and 'auto' take what there is" in capsys.readouterr().err
 
 

@@ -10,7 +10,7 @@ import pytest
 from made_record import made_record
 from places import set_places
 
-from benchmark import run
+from benchmark import one_run
 from benchmark.errors import UserError
 from benchmark.recipes import compose
 from benchmark.results import record
@@ -34,7 +34,7 @@ with lock(Path(sys.argv[1])):
 def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     set_places(monkeypatch, tmp_path)
     monkeypatch.setattr(process, "die_with_parent", lambda parent=None: None)
-    monkeypatch.setattr(run, "train", lambda recipe: pytest.fail("it was trained"))
+    monkeypatch.setattr(one_run, "train", lambda recipe: pytest.fail("it was trained"))
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def elsewhere() -> Iterator["subprocess.Popen[bytes]"]:
 def test_a_run_whose_folder_is_held_ends_with_a_code_of_its_own(
     elsewhere: "subprocess.Popen[bytes]", capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run.main([NAME]) == EXIT_HELD
+    assert one_run.main([NAME]) == EXIT_HELD
     assert f"being worked on by process {elsewhere.pid} on" in capsys.readouterr().err
     assert progress.last(files.RUNS / NAME) is None
 
@@ -75,7 +75,7 @@ def test_a_run_that_is_done_meanwhile_is_not_tested_again(
 ) -> None:
     file = made_record(NAME, compose.load(NAME)).write()
     before = file.stat().st_mtime_ns
-    assert run.main([NAME]) == 0
+    assert one_run.main([NAME]) == 0
     assert capsys.readouterr().out.startswith("nothing to do")
     assert file.stat().st_mtime_ns == before
 

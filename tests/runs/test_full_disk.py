@@ -13,7 +13,7 @@ import torch
 from places import set_places
 from small_disk import crowd, fill, small_disk
 
-from benchmark import run
+from benchmark import one_run
 from benchmark.recipes import compose
 from benchmark.recipes.schema import Recipe, Trainer
 from benchmark.results import record
@@ -32,7 +32,7 @@ NAME = "quick/digits_motion/vit_digits/aim/seed0"
 @pytest.fixture(autouse=True)
 def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     set_places(monkeypatch, tmp_path)
-    monkeypatch.setattr(run, "die_with_parent", lambda: None)
+    monkeypatch.setattr(one_run, "die_with_parent", lambda: None)
     monkeypatch.setattr(process, "POLL", 0.02)
     monkeypatch.setattr(local, "cores", lambda: 2)
     monkeypatch.setattr(local, "gpus", list)
@@ -57,8 +57,8 @@ def ends(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> tuple[int, st
     def train(recipe: Recipe) -> None:
         raise error
 
-    monkeypatch.setattr(run, "train", train)
-    code = run.main([NAME])
+    monkeypatch.setattr(one_run, "train", train)
+    code = one_run.main([NAME])
     (found,) = status.statuses([Job(NAME, (), compose.load(NAME))])
     return code, found
 
@@ -92,9 +92,9 @@ def test_so_does_one_that_could_not_build_what_it_needs(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(
-        run, "train", lambda recipe: files.build_once(tmp_path / "cache", full, wait="")
+        one_run, "train", lambda recipe: files.build_once(tmp_path / "cache", full, wait="")
     )
-    assert run.main([NAME]) == EXIT_NO_ROOM
+    assert one_run.main([NAME]) == EXIT_NO_ROOM
     line = progress.last(files.RUNS / NAME) or {}
     assert line["stage"] == "preempted"
     assert line["message"] == f"cannot write {tmp_path / 'cache'}: No space left on device"
@@ -118,9 +118,9 @@ def test_a_checkpoint_that_finds_no_room_leaves_the_one_before(
     def train(recipe: Recipe) -> Any:
         AtomicCheckpointIO().save_checkpoint({"step": torch.zeros(1000)}, last)
 
-    monkeypatch.setattr(run, "train", train)
+    monkeypatch.setattr(one_run, "train", train)
     for _ in range(2):  # and so it is as long as the disk is full
-        assert run.main([NAME]) == EXIT_NO_ROOM
+        assert one_run.main([NAME]) == EXIT_NO_ROOM
         (line,) = capsys.readouterr().err.splitlines()
         assert line == (
             f"{last}: No space left on device; what was saved before is kept, start again to go on"
@@ -128,7 +128,7 @@ def test_a_checkpoint_that_finds_no_room_leaves_the_one_before(
         assert torch.load(last, weights_only=True) == {"step": 1}
         assert not held(last.parent)
     filler.unlink()
-    assert run.main([NAME]) == 0
+    assert one_run.main([NAME]) == 0
     assert len(torch.load(last, weights_only=True)["step"]) == 1000
 
 

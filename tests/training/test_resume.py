@@ -245,7 +245,7 @@ def test_a_dead_worker_ends_the_run_in_one_line(tmp_path: Path) -> None:
     for number, (code, stage, left) in enumerate(map(json.loads, told)):
         said = (tmp_path / "runs" / f"stderr{number}").read_text()
         assert (code, stage, left) == (1, "failed", []), said
-        assert "benchmark/run.py" not in said  # no traceback of ours; threads may complain
+        assert "benchmark/one_run.py" not in said  # no traceback of ours; threads may complain
         assert said.splitlines()[-1].startswith("DataLoader worker")
         assert said.splitlines()[-1].endswith("start again to go on")
 
@@ -255,7 +255,7 @@ def test_a_dead_worker_ends_the_run_in_one_line(tmp_path: Path) -> None:
 # collect since the last time.
 HALF_MADE = """
 import gc, sys
-from benchmark import run
+from benchmark import one_run
 from benchmark.runs import process
 class Loader:
     def __del__(self):
@@ -265,8 +265,8 @@ def train(recipe):
     gone, stays = Loader(), Loader()
     stays.itself = stays
     raise RuntimeError("DataLoader worker (pid 1) is killed by signal: Killed. ")
-run.train = train
-process.leave(run.main(sys.argv[1:]))
+one_run.train = train
+process.leave(one_run.main(sys.argv[1:]))
 """
 
 
