@@ -100,7 +100,8 @@ def imports(tree, package, everywhere):
             yield source
             yield from (f"{source}.{alias.name}" for alias in node.names)
         elif not everywhere and isinstance(node, ast.If | ast.Try | ast.With):
-            guarded = isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+            test = ast.unparse(node.test) if isinstance(node, ast.If) else ""
+            guarded = "TYPE_CHECKING" in test or "__name__" in test  # of who imports it
             inner = [] if guarded else [*node.body, *getattr(node, "handlers", ())]
             yield from imports(ast.Module(inner, []), package, everywhere=False)
 
@@ -165,6 +166,8 @@ except ImportError:
     import submitit
 if TYPE_CHECKING:
     import timm
+if __name__ == "__main__":
+    import torch
 def f():
     import torch
 """

@@ -13,6 +13,7 @@ from places import set_places
 from benchmark.cli.parser import VERBS, main
 from benchmark.recipes import compose
 from benchmark.results import record
+from benchmark.runs import leaving
 from benchmark.sweeps import sweep
 from benchmark.sweeps.jobs import Failure
 from benchmark.sweeps.launchers import local
@@ -156,13 +157,18 @@ def test_no_verb_shows_the_help(capsys):
     assert capsys.readouterr().out.startswith("usage: benchmark ")
 
 
-def test_the_script_that_is_installed_is_this_command_line():
+def test_the_script_that_is_installed_is_this_command_line(monkeypatch, capsys):
     import tomllib
     from importlib.metadata import EntryPoint
 
     project = tomllib.loads((files.ROOT / "pyproject.toml").read_text())["project"]
     (script,) = project["scripts"].items()
-    assert script[0] == "benchmark" and EntryPoint(*script, "console_scripts").load() is main
+    run = EntryPoint(*script, "console_scripts").load()
+    monkeypatch.setattr(leaving, "_status", None)  # or pytest would leave with what is set there
+    monkeypatch.setattr(sys, "argv", ["benchmark", "show", "aimm"])
+    with pytest.raises(SystemExit, match="2"):
+        run()
+    assert script[0] == "benchmark" and "aimm" in capsys.readouterr().err
 
 
 def test_list_names_every_recipe_and_says_what_it_is(capsys):
