@@ -101,7 +101,8 @@ def test_the_libraries_are_there_and_nothing_is_initialised(tmp_path: Path) -> N
         assert (folder / "log.txt").read_text() == "said\ncomplained\n"  # nor at its exit
     found = read(tmp_path / "1")
     assert found["threads"] == 1 and found["cuda"] is False
-    assert {"torch", "lightning", "timm", "torchmetrics", "av"} <= set(found["modules"])
+    named = {"torch", "lightning", "timm", "torchmetrics", "av", "wandb"}
+    assert named <= set(found["modules"])
     assert found["peak"] < 1.1  # of what it holds itself: others' peaks are not inherited
 
 
