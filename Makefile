@@ -9,6 +9,11 @@ PY := $(VENV)/bin/python
 PYTHON ?= $(shell for each in python3.11 python3 python3.12 python3.13; do \
 	$$each -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$each && break; done)
 
+# Of all that is installed pip would write the bytecode, which takes longer than installing; of what
+# a run imports it is written here, wherever Python is told (as in containers) to write none.
+INSTALL := $(PY) -m pip install --disable-pip-version-check --no-compile -c constraints.txt -e
+IMPORT := PYTHONDONTWRITEBYTECODE= $(PY) -c "import benchmark.one_run"
+
 # Two torch threads on tiny tensors are many times slower than one: tests and CPU runs use one each.
 export OMP_NUM_THREADS ?= 1
 
@@ -25,12 +30,14 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or newer here; name one with make PYTHON=..." >&2; exit 2; }
 	@echo "installing into $(VENV), once"
 	@test -x $(VENV)/bin/pip || $(PYTHON) -m venv $(VENV)
-	@$(PY) -m pip install --disable-pip-version-check -c constraints.txt -e .
+	@$(INSTALL) .
+	@$(IMPORT)
 	@touch $@
 
 $(TESTABLE): $(INSTALLED)
 	@echo "installing what style, types and tests need into $(VENV), once"
-	@$(PY) -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@$(INSTALL) '.[dev]'
+	@$(IMPORT)
 	@touch $@
 
 sweep: $(INSTALLED)  ## Run what SWEEP (quick) lacks, ON=local, ray or slurm, and write the leaderboard
