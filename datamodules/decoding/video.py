@@ -83,7 +83,7 @@ class RandomAccessVideo(Video):  # type: ignore[misc]  # pytorchvideo has no typ
                     f"{self.file}: frame {wanted[0]} is {width}x{height}, "
                     f"but frame {number} is {picture.shape[1]}x{picture.shape[0]}"
                 )
-        return np.stack(pictures)[places]
+        return np.stack([pictures[place] for place in places.tolist()])
 
     def get_clip(self, start_sec: float, end_sec: float) -> dict[str, torch.Tensor | None]:
         """Return the frames shown from `start_sec` up to before `end_sec`, as pytorchvideo does.
