@@ -164,7 +164,7 @@ def greys_of(asked, told):
 @pytest.mark.slow
 def test_workers_map_the_file_by_themselves(split):
     asked, told = FORK.SimpleQueue(), FORK.SimpleQueue()
-    spawned = FORK.Process(target=greys_of, args=(asked, told))
+    spawned = FORK.Process(target=greys_of, args=(asked, told), daemon=True)
     spawned.start()  # before there is anything that it could have without being given it
     cache = cached(split, "set", Files(split), "pyav")
     cache(0).frames([0])
@@ -188,7 +188,7 @@ def decode(split, barrier, told):
     errors = io.StringIO()
     with contextlib.redirect_stderr(errors):
         files = Slow(split)
-        barrier.wait(100)
+        barrier.wait(30)
         cache = cached(split, "set", files, "pyav")
         told.put((files.opened, [len(cache(i)) for i in (0, 1, 3)], errors.getvalue()))
 
@@ -196,11 +196,13 @@ def decode(split, barrier, told):
 @pytest.mark.slow
 def test_processes_that_start_together_decode_once(split):
     barrier, told = FORK.Barrier(2), FORK.SimpleQueue()
-    started = [FORK.Process(target=decode, args=(split, barrier, told)) for _ in range(2)]
+    started = [
+        FORK.Process(target=decode, args=(split, barrier, told), daemon=True) for _ in range(2)
+    ]
     for each in started:
         each.start()
     for each in started:
-        each.join(100)
+        each.join(60)
     assert [each.exitcode for each in started] == [0, 0]
     # 4 to guess the size, 4 to decode, each time the broken one twice
     assert sorted(told.get() for _ in started) == [
