@@ -17,7 +17,7 @@ from torch.nn.functional import cross_entropy
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmark.cost.plain import plain
+from benchmark.cost.plain import made_plain, plain
 from benchmark.cost.saved import SavedForBackward
 from benchmark.models import checkpoint
 from benchmark.models.video_vit import VideoViT
@@ -29,9 +29,15 @@ def parameters(model: nn.Module, *, trained: bool = False) -> int:
     return sum(p.numel() for p in model.parameters() if p.requires_grad or not trained)
 
 
-def macs(model: VideoViT, *, size: int) -> int:
-    """Return the MACs of one view: one clip of `model.frames` frames of `size` px."""
-    return _count(model, size, backward=False)
+def macs(model: VideoViT, *, size: int, keep: bool = True) -> int:
+    """Return the MACs of one view: one clip of `model.frames` frames of `size` px.
+
+    Args:
+        model: What is counted.
+        size: Of a frame, in px.
+        keep: Whether the model is left as it is, for which it is copied.
+    """
+    return _count(plain(model) if keep else made_plain(model), size, backward=False)
 
 
 def training_macs(model: VideoViT, *, size: int) -> int:
@@ -42,7 +48,7 @@ def training_macs(model: VideoViT, *, size: int) -> int:
     counted as mathematics has it, twice as much backward as forward; fused kernels compute the
     scores once more.
     """
-    return _count(model, size, backward=True)
+    return _count(plain(model), size, backward=True)
 
 
 def saved_bytes(model: VideoViT, *, size: int) -> int:
@@ -80,9 +86,9 @@ def model_costs(model: VideoViT, *, size: int, views: int) -> ModelCost:
     )
 
 
-def _count(model: VideoViT, size: int, *, backward: bool) -> int:
-    """Count the papers' form of the model on the meta device, which computes nothing."""
-    meta, clip = _on_meta(plain(model), size, backward=backward)
+def _count(own: VideoViT, size: int, *, backward: bool) -> int:
+    """Count a model in the papers' form that nobody else has, where nothing is computed."""
+    meta, clip = _on_meta(own, size, backward=backward)
     counter = _Products()
     # Some releases of torch count fused attention as nothing: count it as two products.
     with torch.set_grad_enabled(backward), sdpa_kernel(SDPBackend.MATH), counter:

@@ -192,6 +192,7 @@ def test_an_operation_that_was_done_before_counts_as_when_it_is_done(
     first, again = counted(), counted()
     monkeypatch.setattr(counts, "_DONE", Forgetful())
     assert first == again == counted()
+    assert counts.macs(model, size=224, keep=False) == first[0]
 
 
 def test_a_merged_model_costs_what_the_plain_one_does() -> None:
