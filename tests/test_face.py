@@ -126,9 +126,14 @@ def clips() -> Tensor:
     return torch.randn(2, 3, 4, 32, 32, generator=torch.Generator().manual_seed(1))
 
 
+def few(folder: Path) -> list[str]:
+    """Return what makes few videos of the dataset; its classes' names come with them."""
+    return ["data.train=16", "data.holdout=16", "data.test=16", f"data.root={folder}"]
+
+
 @pytest.mark.slow
 def test_a_checkpoint_is_the_model_that_was_saved(tmp_path: Path) -> None:
-    recipe = benchmark.load_recipe(RUN)
+    recipe = benchmark.load_recipe(RUN, few(tmp_path))
     model, _ = build.model(recipe, 8)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -145,8 +150,7 @@ def test_a_checkpoint_is_the_model_that_was_saved(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_run_is_a_task_and_its_data(tmp_path: Path) -> None:
-    few = ["data.train=16", "data.holdout=16", "data.test=16", f"data.root={tmp_path}"]
-    task, data = benchmark.load_run(RUN, few)
+    task, data = benchmark.load_run(RUN, few(tmp_path))
     assert isinstance(task, benchmark.Classification)
     assert isinstance(data, datamodules.VideoDataModule) and data.num_classes == 8
     assert task.model(clips()).shape == (2, 8)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchmark.cli.verb import Verb, existing_folder
 from benchmark.errors import UserError, nearest
-from benchmark.recipes import compose
+from benchmark.recipes import compose, validation
 from datamodules.dataset_info import DatasetInfo
 
 MOST = 1024  # of processes
@@ -147,13 +147,13 @@ def split_words(
             overrides.append(word)
         elif key not in numbers:
             near = nearest(key, [*numbers, "data.root"])
-            raise UserError(f"{compose.COMMAND_LINE}: unknown key {key!r}{near}")
+            raise UserError(f"{validation.COMMAND_LINE}: unknown key {key!r}{near}")
         else:
             least, most = (ranges or {}).get(key, (1, MOST))
             number = int(text) if text.isdecimal() and len(text) < 10 else 0
             if not least <= number <= most:
                 right = f"a number between {least} and {most}"
-                raise UserError(f"{compose.COMMAND_LINE}: {key} is {text!r}, not {right}")
+                raise UserError(f"{validation.COMMAND_LINE}: {key} is {text!r}, not {right}")
             numbers[key] = number
     if not names:
         raise UserError(f"name the data, one of recipes/data: {', '.join(compose.names('data'))}")

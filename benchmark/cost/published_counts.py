@@ -75,11 +75,12 @@ def _body_and_head(method: str, vit: str, frames: int) -> tuple[Count, Count]:
         model = adapt(frozen, options.pop("name"), frames=frames, classes=1, **options)
     parameters = counts.parameters(model.head)
     head = Count(model.head.in_features, parameters, parameters)
-    tested = model.merged_or_self()
+    trained, tested = counts.parameters(model, trained=True), model.merged_or_self()
+    total = counts.parameters(tested)
     body = Count(
-        macs=counts.macs(tested, size=SIZE) - head.macs,
-        trained=counts.parameters(model, trained=True) - head.trained,
-        total=counts.parameters(tested) - head.total,
+        macs=counts.macs(tested, size=SIZE, keep=False) - head.macs,
+        trained=trained - head.trained,
+        total=total - head.total,
     )
     return body, head
 

@@ -17,10 +17,10 @@ from dataclasses import asdict, replace
 from functools import cache
 from io import StringIO
 from pathlib import Path, PurePath
-from typing import Any, Literal, get_args, get_origin
+from typing import Any
 from urllib.parse import unquote
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
@@ -34,16 +34,16 @@ from benchmark.recipes.schema import (
     CALLED,
     FREE,
     KEYS,
-    SCHEMA,
     SECTIONS,
     Recipe,
+    as_they_stand,
     is_execution_key,
 )
-from benchmark.recipes.validation import Layer, source_of, value_at
+from benchmark.recipes.validation import COMMAND_LINE, NAME, Layer, source_of, value_at
 from datamodules.files import ROOT, display_path
 
 RECIPES = ROOT / "recipes"
-COMMAND_LINE, NAME, STORED = "command line", "the run's name", "the stored recipe"
+STORED = "the stored recipe"
 AXES = {"protocol": "protocols", "data": "data", "backbone": "backbones", "method": "methods"}
 PACKAGES = {
     "data": "datamodules.datasets",
@@ -182,7 +182,7 @@ def once_per_row() -> Callable[..., Recipe]:
 def _with_seed(recipe: Recipe, seed: int) -> Recipe:
     other = deepcopy(recipe)
     other.seed, other.name = seed, f"{recipe.name.rpartition('/')[0]}/seed{seed}"
-    validation.validate_values(asdict(other), [(NAME, {"seed": seed})])
+    validation.validate_value("seed", seed, [(NAME, {"seed": seed})])
     return other
 
 
@@ -345,21 +345,7 @@ def _merge(layers: Sequence[Layer]) -> Recipe:
         if PurePath(source).parts[-3:-1] == ("recipes", "methods"):
             validation.validate_method_file(source, layer)
         values = _over(values, layer)
-    try:
-        merged = OmegaConf.merge(_unset(), values)
-        if missing := sorted(OmegaConf.missing_keys(merged)):
-            files = ", ".join(each for each, _ in layers if each not in (NAME, COMMAND_LINE))
-            raise UserError(f"{', '.join(missing)} is set by none of {files}")
-        recipe = OmegaConf.to_object(merged)
-    except OmegaConfBaseException as error:
-        key = (error.full_key or "").partition("[")[0]
-        source, value, kind = source_of(key, layers), value_at(values, key), SCHEMA.get(key)
-        if kind is None or "${" in str(value):  # of a free section, or it refers to what is not
-            raise UserError(f"{source}: {key}: {str(error).partition(chr(10))[0]}") from None
-        kind = " or ".join(map(repr, get_args(kind))) if get_origin(kind) is Literal else kind
-        what = kind.__name__ if isinstance(kind, type) and not get_args(kind) else kind
-        raise UserError(f"{source}: {key} is {value!r}, not {what}") from None
-    assert isinstance(recipe, Recipe)
+    recipe = as_they_stand(values) or validation.converted(values, layers)
     values = asdict(recipe)
     for section, package in PACKAGES.items():
         validation.validate_options(section, package, values, layers)
@@ -367,12 +353,6 @@ def _merge(layers: Sequence[Layer]) -> Recipe:
     for key, space in recipe.tuning.space.items():
         tuning.demand_space(f"{source_of('tuning.space', layers)}: tuning.space.{key}", space)
     return recipe
-
-
-@cache
-def _unset() -> DictConfig:
-    """Return a recipe of which no value is set; what merges into it copies it."""
-    return OmegaConf.structured(Recipe)
 
 
 def _over(below: Mapping[str, Any], layer: Mapping[str, Any]) -> dict[str, Any]:

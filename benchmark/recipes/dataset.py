@@ -36,8 +36,10 @@ def load(name: str, overrides: Sequence[str] = ()) -> "DatasetInfo":
     for key, value in (parse(each, kinds) for each in overrides):
         section, _, option = key.partition(".")
         if section != "data" or not option:
-            raise UserError(f"{compose.COMMAND_LINE}: {key} is not of the data, such as data.root")
-        layers.append((compose.COMMAND_LINE, {"data": {option: value}}))
+            raise UserError(
+                f"{validation.COMMAND_LINE}: {key} is not of the data, such as data.root"
+            )
+        layers.append((validation.COMMAND_LINE, {"data": {option: value}}))
         data[option] = value
     validation.validate_options("data", compose.PACKAGES["data"], {"data": data}, layers)
     found: DatasetInfo = lookup.call(compose.PACKAGES["data"], data)

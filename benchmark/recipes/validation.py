@@ -3,13 +3,18 @@
 import math
 import operator
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any
+from functools import cache
+from typing import Any, Literal, get_args, get_origin
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from benchmark import lookup
 from benchmark.errors import UserError, nearest
-from benchmark.recipes.schema import LARGEST, METADATA
+from benchmark.recipes.schema import LARGEST, METADATA, SCHEMA, Recipe
 
 Layer = tuple[str, dict[str, Any]]  # where it stands, and what it sets
+NAME, COMMAND_LINE = "the run's name", "command line"  # where what is in no file stands
 
 ABSENT = "???"  # OmegaConf's word for a value that is not there
 COUNTS = {2: "two", 3: "three"}
@@ -66,6 +71,36 @@ def validate_keys(
             level = {each for each in {*known, *sections, *free} if each.startswith(prefix)}
             beside = {each for each in level if each.count(".") == key.count(".")}
             raise UserError(f"{source}: unknown key {key!r}{nearest(key, elsewhere or beside)}")
+
+
+def converted(values: Mapping[str, Any], layers: Sequence[Layer]) -> Recipe:
+    """Return the recipe that OmegaConf makes of values.
+
+    Raises:
+        UserError: one is missing or wrong; where it stands is named.
+    """
+    try:
+        merged = OmegaConf.merge(_unset(), values)
+        if missing := sorted(OmegaConf.missing_keys(merged)):
+            files = ", ".join(each for each, _ in layers if each not in (NAME, COMMAND_LINE))
+            raise UserError(f"{', '.join(missing)} is set by none of {files}")
+        recipe = OmegaConf.to_object(merged)
+    except OmegaConfBaseException as error:
+        key = (error.full_key or "").partition("[")[0]
+        source, value, kind = source_of(key, layers), value_at(values, key), SCHEMA.get(key)
+        if kind is None or "${" in str(value):  # of a free section, or it refers to what is not
+            raise UserError(f"{source}: {key}: {str(error).partition(chr(10))[0]}") from None
+        kind = " or ".join(map(repr, get_args(kind))) if get_origin(kind) is Literal else kind
+        what = kind.__name__ if isinstance(kind, type) and not get_args(kind) else kind
+        raise UserError(f"{source}: {key} is {value!r}, not {what}") from None
+    assert isinstance(recipe, Recipe)
+    return recipe
+
+
+@cache
+def _unset() -> DictConfig:
+    """Return a recipe of which no value is set; what merges into it copies it."""
+    return OmegaConf.structured(Recipe)
 
 
 def validate_options(
@@ -136,17 +171,8 @@ def validate_values(values: Mapping[str, Any], layers: Sequence[Layer]) -> None:
                 f"{source_of(key, layers)}: {key} is {value_at(values, key)!r}, not {what}"
             )
 
-    for key, said in METADATA.items():
-        value = value_at(values, key)
-        if value is None or isinstance(value, Mapping):
-            continue
-        if "choices" in said and value not in said["choices"]:
-            hint = nearest(value, said["choices"])
-            raise UserError(f"{source_of(key, layers)}: {key} is {value!r}{hint}")
-        demand(key, _finite(value), "a finite number")
-        demand(key, _in_range(value, said), range_of(said))
-        if not {"most", "below"} & said.keys():
-            demand(key, _countable(value), f"at most {LARGEST}")
+    for key in METADATA:
+        validate_value(key, value_at(values, key), layers)
     for option, value in values["backbone"]["options"].items():
         validate_numbers(f"backbone.options.{option}", value, layers)
     known = lookup.functions("datamodules.loading.clip_sampling")
@@ -156,6 +182,30 @@ def validate_values(values: Mapping[str, Any], layers: Sequence[Layer]) -> None:
             raise UserError(f"{source_of(key, layers)}: no {key} {name!r}{nearest(name, known)}")
     for key, fine, what in _agreements(values):
         demand(key, fine, what)
+
+
+def validate_value(key: str, value: Any, layers: Sequence[Layer]) -> None:
+    """Check what a key's type cannot say of its value.
+
+    Raises:
+        UserError: the value is out of its range.
+    """
+
+    def demand(fine: bool, what: str) -> None:
+        if not fine:
+            raise UserError(f"{source_of(key, layers)}: {key} is {value!r}, not {what}")
+
+    if value is None or isinstance(value, Mapping):
+        return
+    said = METADATA[key]
+    if "choices" in said and value not in said["choices"]:
+        raise UserError(
+            f"{source_of(key, layers)}: {key} is {value!r}{nearest(value, said['choices'])}"
+        )
+    demand(_finite(value), "a finite number")
+    demand(_in_range(value, said), range_of(said))
+    if not {"most", "below"} & said.keys():
+        demand(_countable(value), f"at most {LARGEST}")
 
 
 def _agreements(values: Mapping[str, Any]) -> Iterator[tuple[str, bool, str]]:

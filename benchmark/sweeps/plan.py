@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from benchmark.errors import UserError, nearest
-from benchmark.recipes import compose
+from benchmark.recipes import compose, validation
 from benchmark.recipes.name import RunName
 from benchmark.sweeps.jobs import Job
 
@@ -87,7 +87,7 @@ def _blamed(error: UserError, name: str, base_name: str, own: Sequence[str]) -> 
         compose.load(base_name, own)
         return error
     except UserError as cause:
-        return UserError(str(cause).replace(compose.COMMAND_LINE, f"recipes/sweeps/{name}.yaml"))
+        return UserError(str(cause).replace(validation.COMMAND_LINE, f"recipes/sweeps/{name}.yaml"))
 
 
 def value_text(value: Any) -> str:

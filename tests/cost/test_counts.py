@@ -170,6 +170,31 @@ def test_counting_leaves_the_model_alone() -> None:
     assert all(p.grad is None for p in model.parameters())
 
 
+class Forgetful(dict[object, object]):
+    """Of which nothing is ever known."""
+
+    def __contains__(self, key: object) -> bool:
+        return False
+
+
+@pytest.mark.parametrize("method", ["aim", "st_adapter"])
+def test_an_operation_that_was_done_before_counts_as_when_it_is_done(
+    method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = build(B16, method, depth=2)
+
+    def counted() -> list[int]:
+        return [
+            each(model, size=224)
+            for each in (counts.macs, counts.training_macs, counts.saved_bytes)
+        ]
+
+    first, again = counted(), counted()
+    monkeypatch.setattr(counts, "_DONE", Forgetful())
+    assert first == again == counted()
+    assert counts.macs(model, size=224, keep=False) == first[0]
+
+
 def test_a_merged_model_costs_what_the_plain_one_does() -> None:
     plain, merged = build(B16, "linear_probe"), build(B16, "zeroi2v").merge()
     assert counts.macs(merged, size=224) == counts.macs(plain, size=224)

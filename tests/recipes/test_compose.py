@@ -65,6 +65,15 @@ def test_every_run_resolves_under_its_own_name(method):
             assert load(run).name == f"{run}/seed0"
 
 
+def test_a_seed_that_follows_from_another_is_checked_as_well():
+    one = compose.once_per_row()
+    assert one(f"{RUN}/seed0") == load(f"{RUN}/seed0")
+    assert one(f"{RUN}/seed{2**32 - 1}") == load(f"{RUN}/seed{2**32 - 1}")
+    with pytest.raises(UserError) as told:
+        one(f"{RUN}/seed{2**32}")
+    assert str(told.value) == problem(f"{RUN}/seed{2**32}")
+
+
 def test_every_method_and_every_data_set_has_a_recipe():
     for axis, package in (("methods", "benchmark.methods"), ("data", "datamodules.datasets")):
         section = {"methods": "method", "data": "data"}[axis]

@@ -9,6 +9,7 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
 from benchmark.cost import bare
@@ -163,7 +164,9 @@ def _point(bench: Bench, row: Row, *, forward: bool) -> tuple[float, float]:
     return float(row.training_macs * batch), row.step_seconds
 
 
+@cache
 def _function(method: str) -> str:
+    """Return the function of a method's recipe; every run asks for those of all that was timed."""
     try:
         return str(bare.method(method)["name"])
     except UserError:  # of a method that is gone

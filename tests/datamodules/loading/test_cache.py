@@ -1,17 +1,16 @@
 """Videos from the cache are those from their files, bit for bit, and are decoded once."""
 
+import contextlib
+import io
+import multiprocessing
 import os
 import pickle
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from make_videos import greys, write
-from places import FIXTURES
 from torch.utils.data import DataLoader, Dataset
 
 from datamodules import files
@@ -21,8 +20,6 @@ from datamodules.decoding.video import DecodeError
 from datamodules.errors import UserError
 from datamodules.loading import cache as _cache
 from datamodules.loading.cache import CachedVideo, cached
-
-HERE = Path(__file__).parent
 
 
 @pytest.fixture(autouse=True)
@@ -156,52 +153,62 @@ class Greys(Dataset):
         return int(self.cache([0, 1, 3][index % 3]).frames([4])[0, 0, 0, 0])
 
 
+FORK = multiprocessing.get_context("fork")  # whose processes have imported all that is needed
+
+
+def greys_of(asked, told):
+    """Read a cache that comes as it does to a worker that was spawned: pickled."""
+    told.put([int(grey) for grey in DataLoader(asked.get())])
+
+
 @pytest.mark.slow
 def test_workers_map_the_file_by_themselves(split):
+    asked, told = FORK.SimpleQueue(), FORK.SimpleQueue()
+    spawned = FORK.Process(target=greys_of, args=(asked, told), daemon=True)
+    spawned.start()  # before there is anything that it could have without being given it
     cache = cached(split, "set", Files(split), "pyav")
     cache(0).frames([0])
     assert len(pickle.dumps(cache)) < 2000
-    alone = list(DataLoader(Greys(cache)))
-    for method in ("fork", "spawn"):
-        there = list(DataLoader(Greys(cache), num_workers=1, multiprocessing_context=method))
-        assert torch.equal(torch.cat(alone), torch.cat(there))
+    alone = torch.cat(list(DataLoader(Greys(cache))))
+    forked = DataLoader(Greys(cache), num_workers=1, multiprocessing_context="fork")
+    assert torch.equal(alone, torch.cat(list(forked)))
+    asked.put(Greys(cache))
+    assert alone.tolist() == told.get()
+    spawned.join(100)
 
 
-@pytest.mark.slow
-def test_processes_that_start_together_decode_once(split, tmp_path, runs):
-    code = """
-import sys, time
-sys.path.insert(0, sys.argv[1])
-from pathlib import Path
-from datamodules.loading.cache import cached
-from datamodules.dataset_info import Split
-sys.path.insert(1, sys.argv[2])
-from test_cache import Files
-names, root = sys.argv[4:], Path(sys.argv[3])
-split = Split.of(names, [0] * len(names), root)
 class Slow(Files):
     def __call__(self, index):
         time.sleep(0.1)
         return super().__call__(index)
-files = Slow(split)
-(root / f"ready{time.time()}").touch()
-while len(list(root.glob("ready*"))) < 2:
-    time.sleep(0.01)
-cache = cached(split, "set", files, "pyav")
-print(files.opened, [len(cache(i)) for i in (0, 1, 3)])
-"""
-    command = [sys.executable, "-c", code, str(HERE), str(FIXTURES), str(tmp_path), *split.names()]
-    environment = {**os.environ, "RUNS": str(runs)}
+
+
+def decode(split, barrier, told):
+    """Read a cache of one's own, together with another process."""
+    errors = io.StringIO()
+    with contextlib.redirect_stderr(errors):
+        files = Slow(split)
+        barrier.wait(30)
+        cache = cached(split, "set", files, "pyav")
+        told.put((files.opened, [len(cache(i)) for i in (0, 1, 3)], errors.getvalue()))
+
+
+@pytest.mark.slow
+def test_processes_that_start_together_decode_once(split):
+    barrier, told = FORK.Barrier(2), FORK.SimpleQueue()
     started = [
-        subprocess.Popen(
-            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        for _ in range(2)
+        FORK.Process(target=decode, args=(split, barrier, told), daemon=True) for _ in range(2)
     ]
-    said = sorted(each.communicate(timeout=100) for each in started)
+    for each in started:
+        each.start()
+    for each in started:
+        each.join(60)
+    assert [each.exitcode for each in started] == [0, 0]
     # 4 to guess the size, 4 to decode, each time the broken one twice
-    assert [out for out, _ in said] == ["0 [5, 6, 7]\n", "10 [5, 6, 7]\n"]
-    assert said[0][1] == "waiting until set is decoded by another process\n"
+    assert sorted(told.get() for _ in started) == [
+        (0, [5, 6, 7], "waiting until set is decoded by another process\n"),
+        (10, [5, 6, 7], ""),
+    ]
 
 
 @pytest.mark.slow
