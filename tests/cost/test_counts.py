@@ -3,8 +3,12 @@
 import pytest
 import timm
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.functional import cross_entropy
+from torch.utils.flop_counter import FlopCounterMode
 
 from benchmark.cost import counts
+from benchmark.cost.plain import plain
 from benchmark.lookup import find
 from benchmark.models.video_vit import VideoViT
 from benchmark.recipes import compose
@@ -193,6 +197,20 @@ def test_an_operation_that_was_done_before_counts_as_when_it_is_done(
     monkeypatch.setattr(counts, "_DONE", Forgetful())
     assert first == again == counted()
     assert counts.macs(model, size=224, keep=False) == first[0]
+
+
+@pytest.mark.parametrize("method", ["aim", "full_divided", "st_adapter", "zeroi2v"])
+def test_torchs_own_counter_counts_as_much(method: str) -> None:
+    model = build(B16, method, depth=2)
+    clip = torch.empty(1, 3, 8, 224, 224, device="meta")
+    own = {torch.ops.aten.convolution_backward: counts._convolution_backward}
+    for train, count in ((False, counts.macs), (True, counts.training_macs)):
+        counter = FlopCounterMode(display=False, custom_mapping=own)
+        with torch.set_grad_enabled(train), sdpa_kernel(SDPBackend.MATH), counter:
+            logits = plain(model).train(train)(clip)
+            if train:
+                cross_entropy(logits, torch.zeros(1, dtype=torch.int64, device="meta")).backward()
+        assert counter.get_total_flops() == 2 * count(model, size=224)
 
 
 def test_a_merged_model_costs_what_the_plain_one_does() -> None:
