@@ -1,8 +1,11 @@
 """What every test shares: one torch thread, no network, every method on every kind of backbone."""
 
+import atexit
 import functools
+import gc
 import json
 import os
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 os.environ["OMP_NUM_THREADS"] = "1"  # tiny tensors on busy cores: two threads are 10 x slower
@@ -28,6 +31,18 @@ def pytest_configure(config: pytest.Config) -> None:
         from tiny import METHODS
 
         METHODS[name].update(json.loads(config.getoption("--smaller")))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Iterator[None]:
+    """Let the garbage collector leave alone what stays: else it is half of the time this takes."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+        atexit.register(gc.unfreeze)  # what is left frozen, libraries report as leaks
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
