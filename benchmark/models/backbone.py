@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ def build(
     Raises:
         UserError: timm has no such ViT, or not of this size and with these options.
     """
-    if name.split(".")[0] not in timm.list_models():
+    if not _is_known(name.split(".")[0]):
         close = nearest(name, timm.list_models("vit*"))
         raise UserError(f"backbone.name: timm {timm.__version__} has no model {name!r}{close}")
     if not pretrained:
@@ -61,6 +62,11 @@ def build(
             f"clip.size is {size}, not of whole patches of {patch} pixels, such as {right}"
         )
     return vit
+
+
+@cache
+def _is_known(name: str) -> bool:
+    return name in timm.list_models()  # not timm.is_model, which knows deprecated names, too
 
 
 def load(
