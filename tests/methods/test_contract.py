@@ -351,7 +351,8 @@ def test_every_backbone_recipe_brings_its_own_normalisation(recipe_name: str) ->
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # inductor's own imports
-def test_compiles_with_inductor() -> None:
+def test_compiles_with_inductor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiny, "DEPTH", 1)
     model = wake(construct("class token", "zeroi2v")).eval()
     video = torch.randn(2, 3, FRAMES, SIZE, SIZE)
     torch._dynamo.reset()
