@@ -1,8 +1,11 @@
 """What every test shares: one torch thread, no network, every method on every kind of backbone."""
 
+import atexit
 import functools
+import gc
 import json
 import os
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 os.environ["OMP_NUM_THREADS"] = "1"  # tiny tensors on busy cores: two threads are 10 x slower
@@ -23,11 +26,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Give the one method its options."""
+    """Give the one method its options; let xdist's workers, asked for no exit code, end at once."""
+    if hasattr(config, "workerinput"):
+        atexit.register(os._exit, 0)  # last of all: to take torch apart costs more than a second
     if name := config.getoption("--method"):
         from tiny import METHODS
 
         METHODS[name].update(json.loads(config.getoption("--smaller")))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Iterator[None]:
+    """Let the garbage collector leave alone what stays: else it is half of the time this takes."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+        atexit.register(gc.unfreeze)  # what is left frozen, libraries report as leaks
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -1,5 +1,6 @@
 """A folder of somebody's own, in BENCHMARK_PATH: its methods, data and recipes beside ours."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from forked import Process
+from forked import OF_PYTEST, Process
 from made_record import made_record
 
 import benchmark.methods
@@ -247,13 +248,24 @@ def test_a_run_of_it_leaves_a_record_that_says_so(own: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-def test_the_contract_holds_it_to_what_it_claims(own: Path) -> None:
+def test_the_contract_holds_it_to_what_it_claims(
+    own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     method = own / f"methods/{METHOD}.py"
     method.write_text(method.read_text().replace('"sees_time": False', '"sees_time": True'))
-    command = [sys.executable, "-m", "benchmark", "contract", METHOD]
-    ended = subprocess.run([*command, "scale=0.5"], capture_output=True, text=True)
-    assert ended.returncode == 1
-    assert f'say "sees_time": False in FACTS of {method}' in ended.stdout
-    assert re.search(r"^4 failed, \d\d passed", ended.stdout, re.M)  # on each kind of backbone
-    ended = subprocess.run([*command, "scales=1"], capture_output=True, text=True)
-    assert ended.returncode == 2 and "has no option 'scales'" in ended.stderr
+    said = tmp_path / "said.txt"
+
+    def forked(
+        command: list[str], cwd: Path, env: dict[str, str], check: bool
+    ) -> "subprocess.CompletedProcess[str]":
+        with contextlib.chdir(cwd), said.open("w") as to:
+            process = Process(*command[2:], env={**env, **OF_PYTEST}, stdout=to.fileno())
+            process.communicate()
+        return subprocess.CompletedProcess(command, process.returncode or 0)
+
+    monkeypatch.setattr(subprocess, "run", forked)
+    assert main(["contract", METHOD, "scale=0.5"]) == 1
+    assert f'say "sees_time": False in FACTS of {method}' in said.read_text()
+    assert re.search(r"^4 failed, \d\d passed", said.read_text(), re.M)  # each kind of backbone
+    assert main(["contract", METHOD, "scales=1"]) == 2
+    assert "has no option 'scales'" in capsys.readouterr().err
