@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 Result = TypeVar("Result")
 Outcome = tuple[str, Result | None, str | None]  # item, what came of it, or why nothing did
 
+READER = "datamodules.decoding.open"  # with it come torch and FFmpeg
 LIVES = 2  # workers that an item may take: the first may have died of its neighbours (memory)
 
 
@@ -33,7 +34,8 @@ def map_in_processes(
         WorkerError: A worker ended by itself.
     """
     context = get_context("forkserver")  # this process may have threads: they do not survive a fork
-    context.set_forkserver_preload([work.__module__])  # imported once, not by every worker
+    # Imported once, not by every worker, and whatever is asked of this process's only server next.
+    context.set_forkserver_preload([READER, work.__module__])
     waiting, deaths = list(reversed(items)), Counter[str]()
     crew: dict[Connection, _Worker[Result]] = {}
 
