@@ -12,7 +12,6 @@ PYTHON ?= $(shell for each in python3.11 python3 python3.12 python3.13; do \
 # Of all that is installed pip would write the bytecode, which takes longer than installing; of what
 # a run imports it is written here, wherever Python is told (as in containers) to write none.
 INSTALL := $(PY) -m pip install --disable-pip-version-check --no-compile -c constraints.txt -e
-IMPORT := PYTHONDONTWRITEBYTECODE= $(PY) -c "import benchmark.one_run"
 
 # Two torch threads on tiny tensors are many times slower than one: tests and CPU runs use one each.
 export OMP_NUM_THREADS ?= 1
@@ -31,13 +30,12 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@echo "installing into $(VENV), once"
 	@test -x $(VENV)/bin/pip || $(PYTHON) -m venv $(VENV)
 	@$(INSTALL) .
-	@$(IMPORT)
+	@PYTHONDONTWRITEBYTECODE= $(PY) -c "import benchmark.one_run"
 	@touch $@
 
 $(TESTABLE): $(INSTALLED)
 	@echo "installing what style, types and tests need into $(VENV), once"
 	@$(INSTALL) '.[dev]'
-	@$(IMPORT)
 	@touch $@
 
 sweep: $(INSTALLED)  ## Run what SWEEP (quick) lacks, ON=local, ray or slurm, and write the leaderboard
@@ -63,12 +61,11 @@ bench-board: $(INSTALLED)  ## Measure how long the board of 10,000 records takes
 wandb-sync: $(INSTALLED)  ## Upload what wandb kept while it was offline
 	@$(PY) -m benchmark wandb-sync
 
-# Tests wait for processes a third of their time: one worker more than there are cores.
 test: lint  ## Check style and types, and run all tests
-	@$(PY) -m pytest -q -n $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --dist worksteal
+	@$(PY) -m pytest -q -n logical --dist worksteal
 
 test-quick: $(TESTABLE)  ## Run the tests that take under a minute together
-	@$(PY) -m pytest -q -m "not slow and not gpu" -n auto --dist worksteal
+	@$(PY) -m pytest -q -m "not slow and not gpu" -n logical --dist worksteal
 
 soak: $(TESTABLE)  ## Sweep while faults of SEED happen, ON=local, ray or slurm, and compare every bit
 	@PYTHONPATH=tests/fixtures $(PY) tests/soak $(if $(ON),--on $(ON)) $(if $(SEED),--seed $(SEED))

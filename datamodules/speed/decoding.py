@@ -51,7 +51,8 @@ def measure(videos: Sequence[Path], rounds: int) -> tuple[Seconds, dict[str, flo
         Seconds of every round, by budget and contender; megabytes each took at most while decoding.
     """
     names = [name for name in DECODERS if name != "torchcodec" or find_spec("torchcodec")]
-    context = get_context("spawn")  # whatever this process holds is no memory of theirs
+    context = get_context("forkserver")  # whatever this process holds is no memory of theirs
+    context.set_forkserver_preload([__name__])  # imported once, not by each
     crew: dict[str, Connection] = {}
     for name in names:
         crew[name], theirs = context.Pipe()
